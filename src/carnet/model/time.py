@@ -1,0 +1,111 @@
+"""Instants, windows, spans and partial dates. It never reads a clock."""
+
+import calendar
+import datetime as dt
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from carnet.model.errors import InputError
+
+ZONES = {"us": ZoneInfo("America/New_York")}
+"""A bare date is 00:00 in the zone of the authority whose law it is, by the first part of its path."""
+
+Force = Literal["yes", "no", "maybe"]
+
+
+class Window(Struct, frozen=True, forbid_unknown_fields=True):
+    """An instant as far as it is known: `earliest` and `latest` are equal for an exact one."""
+
+    earliest: dt.datetime
+    latest: dt.datetime
+
+
+class Span(Struct, frozen=True, forbid_unknown_fields=True):
+    """A half-open interval of force; `end` is None while no end is known."""
+
+    start: Window
+    end: Window | None = None
+
+    def holds(self, at: dt.datetime) -> Force:
+        """Whether `at` lies inside: "maybe" while a window of the start or the end is running."""
+        if at < self.start.earliest or (self.end is not None and at >= self.end.latest):
+            return "no"
+        if at < self.start.latest or (self.end is not None and at >= self.end.earliest):
+            return "maybe"
+        return "yes"
+
+    def edges(self) -> list[dt.datetime]:
+        """Every instant at which `holds` may change."""
+        bounds = [self.start] if self.end is None else [self.start, self.end]
+        return [edge for bound in bounds for edge in (bound.earliest, bound.latest)]
+
+
+class Days(Struct, frozen=True, forbid_unknown_fields=True):
+    """A date as far as it is known: the proleptic ordinals `first` to `last`, both included."""
+
+    first: int
+    last: int
+
+
+def days(text: str) -> Days:
+    """`2025`, `2025-05` or `2025-05-15` as the days it may be.
+
+    Raises InputError for anything else.
+    """
+    try:
+        parts = [int(part) for part in text.split("-")] if text.isascii() else []
+        if len(parts) == 1 and len(text) == 4:
+            return Days(dt.date(parts[0], 1, 1).toordinal(), dt.date(parts[0], 12, 31).toordinal())
+        if len(parts) == 2 and len(text) == 7:
+            last = calendar.monthrange(parts[0], parts[1])[1]
+            return Days(
+                dt.date(parts[0], parts[1], 1).toordinal(),
+                dt.date(parts[0], parts[1], last).toordinal(),
+            )
+        if len(parts) == 3 and len(text) == 10:
+            day = dt.date(parts[0], parts[1], parts[2]).toordinal()
+            return Days(day, day)
+    except ValueError:
+        pass
+    raise InputError(f"`{text}` is not a date: write `2025`, `2025-05` or `2025-05-15`")
+
+
+def midnight(day: dt.date, zone: ZoneInfo) -> dt.datetime:
+    """00:00 of the day in the authority's zone, as an aware instant in UTC."""
+    return dt.datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(dt.UTC)
+
+
+def instant(text: str | dt.datetime | dt.date, zone: ZoneInfo | None = None) -> dt.datetime:
+    """An aware instant in UTC from ISO text, a datetime or a date; a bare date needs `zone`.
+
+    Raises InputError for a naive datetime, a bare date without a zone, or text that is neither.
+    """
+    value: dt.datetime | dt.date
+    if isinstance(text, str):
+        try:
+            value = dt.date.fromisoformat(text) if len(text) == 10 else dt.datetime.fromisoformat(text)
+        except ValueError:
+            raise InputError(
+                f"`{text}` is not an instant: write it like `2026-06-12T17:21:00-04:00`"
+            ) from None
+    else:
+        value = text
+    if isinstance(value, dt.datetime):
+        if value.tzinfo is None:
+            raise InputError(f"`{value.isoformat()}` has no zone: add `Z` or an offset like `-04:00`")
+        return value.astimezone(dt.UTC)
+    if zone is None:
+        raise InputError(f"`{value.isoformat()}` is a bare date: write an instant with its zone")
+    return midnight(value, zone)
+
+
+def years_after(ordinal: int, years: int, zone: ZoneInfo) -> dt.datetime:
+    """The instant `years` after the start of the day; 29 February goes to 1 March."""
+    day = dt.date.fromordinal(ordinal)
+    try:
+        later = day.replace(year=day.year + years)
+    except ValueError:
+        later = dt.date(day.year + years, 3, 1)
+    return midnight(later, zone)

@@ -1,0 +1,35 @@
+"""A rulebook: every block of every shelf, with the words and one digest. How it is resolved for an
+instant is in `carnet.rules.slices`."""
+
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
+
+from msgspec import Struct
+
+from carnet.rules.blocks import AnyBlock, Case
+from carnet.rules.terms import Terms
+
+B = TypeVar("B", bound=AnyBlock)
+
+
+class Page(Struct, frozen=True):
+    """The words around the blocks of one provision file."""
+
+    file: str
+    title: str
+    source: str
+    prose: str
+
+
+class Rulebook(Struct, frozen=True, kw_only=True):
+    """The union of the shelves. `digest` is over the canonical form (`carnet.rules.bundle`)."""
+
+    blocks: tuple[AnyBlock, ...]
+    terms: Terms
+    cases: tuple[Case, ...] = ()
+    pages: Mapping[str, Page] = {}
+    digest: str = ""
+
+    def of(self, kind: type[B]) -> Iterator[B]:
+        """The blocks of one kind, in order of id."""
+        return (block for block in self.blocks if isinstance(block, kind))
