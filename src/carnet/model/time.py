@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from carnet.model.errors import InputError
 
-ZONES = {"us": ZoneInfo("America/New_York")}
+ZONES = {"us": ZoneInfo("America/New_York"), "world": ZoneInfo("UTC")}
 """A bare date is 00:00 in the zone of the authority whose law it is, by the first part of its path."""
 
 Force = Literal["yes", "no", "maybe"]

@@ -36,9 +36,10 @@ class TermSpec(Struct, frozen=True, kw_only=True):
 
 
 class Terms(Struct, frozen=True):
-    """All words of a rulebook, by declared path."""
+    """All words of a rulebook, by declared path, and the roles that parties may have (none: any)."""
 
     specs: Mapping[str, TermSpec]
+    roles: tuple[str, ...] = ()
 
     def find(self, entity: str, name: str) -> TermSpec | None:
         """The word for an entity's attribute; `recipient.x` and `exporter.x` fall back to `party.x`."""

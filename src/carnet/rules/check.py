@@ -1,0 +1,275 @@
+"""Loading a rulebook from shelves, and every error that only shows between blocks: undefined names,
+cycles, overlaps without priority, one-sided exceptions."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import combinations
+
+import msgspec
+
+from carnet.model.errors import Problem, RulesError
+from carnet.model.time import Span
+from carnet.rules import blocks, bundle, tree
+from carnet.rules.build import KEYS, Build
+from carnet.rules.lists import Lists, names_of
+from carnet.rules.rulebook import Page, Rulebook
+from carnet.rules.source import Provision, Raw, provisions
+from carnet.rules.syntax import Names, nearest
+from carnet.rules.terms import Terms
+from carnet.rules.vocabulary import read_terms
+
+Shelf = Mapping[str, bytes]
+
+
+def load(*shelves: Shelf) -> Rulebook:
+    """The union of the shelves (posix path below the shelf -> bytes) as one rulebook.
+
+    Raises RulesError with every problem found, each with file, line and what to do.
+    """
+    problems: list[Problem] = []
+    terms = read_terms(shelves, problems)
+    read = [(provision, shelf) for shelf in shelves for provision in provisions(shelf, problems)]
+    names = _names([provision for provision, _ in read], problems)
+    made: list[blocks.AnyBlock] = []
+    cases: list[blocks.Case] = []
+    pages: dict[str, Page] = {}
+    domains: dict[str, str] = {}
+    for provision, shelf in read:
+        pages[provision.page.file] = provision.page
+        build = Build(provision, terms, names)
+        lists = Lists(build, shelf, problems)
+        for raw in provision.blocks:
+            if raw.kind == "list":
+                made.extend(lists.block(raw, domains))
+            elif raw.kind in KEYS:
+                for block in build.block(raw, problems):
+                    cases.append(block) if isinstance(block, blocks.Case) else made.append(block)
+    made = [_with_domain(block, domains, made, problems) for block in made]
+    found = tuple(sorted(made, key=lambda block: block.id))
+    problems.extend(between(found, terms))
+    if problems:
+        raise RulesError(problems)
+    return Rulebook(blocks=found, terms=terms, cases=tuple(cases), pages=pages, digest=bundle.digest(found, terms))
+
+
+def _names(read: list[Provision], problems: list[Problem]) -> Names:
+    """What conditions may call, gathered before any condition is read."""
+    definitions: dict[str, str] = {}
+    lists: dict[str, str] = {}
+    for raw in (raw for provision in read for raw in provision.blocks):
+        if raw.kind == "definition":
+            definitions[str(raw.data.get("name"))] = str(raw.data.get("of"))
+        elif raw.kind == "list":
+            lists |= {name: str(raw.data.get("type")) for name in names_of(raw)}
+        elif raw.kind not in KEYS:
+            problems.append(_at(raw, f"`{raw.kind}` is not a kind of block{nearest(raw.kind, KEYS)}"))
+    return Names(definitions, lists)
+
+
+def _at(block: Raw | blocks.AnyBlock, message: str) -> Problem:
+    return Problem(block.file, block.line, message)
+
+
+def _with_domain(
+    block: blocks.AnyBlock, domains: Mapping[str, str], made: list[blocks.AnyBlock], problems: list[Problem]
+) -> blocks.AnyBlock:
+    if not isinstance(block, blocks.List) or block.id not in domains:
+        return block
+    wanted = domains[block.id]
+    values = {row.id for other in made if isinstance(other, blocks.List) and other.id == wanted for row in other.members}
+    if not values:
+        lists = [other.id for other in made if isinstance(other, blocks.List)]
+        problems.append(_at(block, f"domain `{wanted}` is not a list with members{nearest(wanted, lists)}"))
+        return block
+    if block.domain is None:
+        return msgspec.structs.replace(block, domain=frozenset(values))
+    return block
+
+
+def between(found: tuple[blocks.AnyBlock, ...], terms: Terms) -> Iterator[Problem]:
+    """Every problem among typed blocks."""
+    ids = {block.id: block for block in found}
+    for first, second in zip(found, found[1:], strict=False):
+        if first.id == second.id:
+            yield _at(second, f"`{second.id}` is defined twice (also `{first.file}:{first.line}`): give one another id")
+    for block in found:
+        match block:
+            case blocks.Exception_():
+                yield from _lifts(block, ids)
+            case blocks.Bar():
+                yield from _bar(block, found)
+            case blocks.RedFlag():
+                yield from _red_flag(block, found, terms)
+            case blocks.Overlay():
+                yield from _target(block, ids)
+            case blocks.List():
+                yield from _rows(block, ids)
+    yield from _definitions([block for block in found if isinstance(block, blocks.Definition)])
+    yield from _overlays([block for block in found if isinstance(block, blocks.Overlay)])
+
+
+def overlap(one: Span, other: Span) -> bool:
+    """Whether two spans share an instant."""
+    return (one.end is None or other.start.earliest < one.end.latest) and (
+        other.end is None or one.start.earliest < other.end.latest
+    )
+
+
+def _lifts(block: blocks.Exception_, ids: Mapping[str, blocks.AnyBlock]) -> Iterator[Problem]:
+    requirements = [name for name, other in ids.items() if isinstance(other, blocks.Requirement)]
+    for lift in block.lifts:
+        target = ids.get(lift.requirement)
+        if not isinstance(target, blocks.Requirement):
+            if isinstance(target, blocks.Prohibition):
+                yield _at(block, f"`{lift.requirement}` is a prohibition: nothing lifts it")
+            else:
+                yield _at(block, f"lifts `{lift.requirement}`, which is no requirement{nearest(lift.requirement, requirements)}")
+            continue
+        for reason in sorted((lift.reasons or frozenset()) - set(target.reasons)):
+            yield _at(block, f"`{target.id}` has no reason `{reason}`{nearest(reason, target.reasons)}")
+        wanted = block.path if block.class_ == "license_exception" else block.class_
+        if wanted not in target.lifted_by:
+            yield _at(block, f"`{target.id}` does not name `{wanted}` in `lifted_by`: both sides must agree")
+        if block.class_ == "carve_out" and block.regime != target.regime:
+            yield _at(block, f"a carve-out of `{block.regime}` can't lift `{target.id}` of `{target.regime}`: same regime only")
+        if block.class_ == "carve_out" and block.span.start.earliest < target.span.start.earliest:
+            yield _at(block, f"a carve-out begins no earlier than what it lifts: `{target.id}` is from a later day")
+
+
+def _bar(block: blocks.Bar, found: Iterable[blocks.AnyBlock]) -> Iterator[Problem]:
+    exceptions = [other for other in found if isinstance(other, blocks.Exception_)]
+    words = {other.path for other in exceptions} | {"license_exception", "carve_out", "authorization"}
+    for word in sorted((block.blocks | block.except_) - words):
+        yield _at(block, f"`{word}` is neither a class nor the path of an exception{nearest(word, words)}")
+    if not block.blocks:
+        yield _at(block, "a bar says what it `blocks`: a class like `license_exception`, or a path")
+
+
+def _red_flag(block: blocks.RedFlag, found: tuple[blocks.AnyBlock, ...], terms: Terms) -> Iterator[Problem]:
+    presumed = {path for path, spec in terms.specs.items() if spec.presumption is not None}
+    for path in sorted(block.defeats - presumed):
+        yield _at(block, f"`{path}` carries no presumption to defeat{nearest(path, presumed)}")
+    definitions = {other.name: other for other in found if isinstance(other, blocks.Definition)}
+    for path in sorted(block.defeats & _paths(block.when, definitions, frozenset())):
+        yield _at(block, f"a cycle: the flag reads `{path}`, whose presumption it defeats")
+
+
+def _target(block: blocks.Overlay, ids: Mapping[str, blocks.AnyBlock]) -> Iterator[Problem]:
+    name, _, member = block.target.partition("#") if block.target not in ids else (block.target, "", "")
+    target = ids.get(name)
+    if target is None:
+        yield _at(block, f"overlay on `{block.target}`, which does not exist{nearest(block.target, ids)}")
+    elif isinstance(target, blocks.Overlay):
+        yield _at(block, "an overlay on an overlay is a reserved word in this release: end the first one with `until`")
+    elif isinstance(target, blocks.Definition | blocks.Coverage | blocks.Scope):
+        yield _at(block, f"an overlay acts on a rule, an exception, a bar, a flag or a list: end `{name}` with `until`")
+    elif isinstance(target, blocks.List):
+        members = [row.id for row in target.members]
+        if member not in members:
+            yield _at(block, f"`{block.target}` names no member of `{name}`: write `{name}#MEMBER`{nearest(member, members)}")
+        elif block.products or block.kind == "not_enforced":
+            yield _at(block, f"a `{block.kind}` with products or without effect can't act on a list's member")
+    elif member:
+        yield _at(block, f"`{name}` is not a list: leave out `#{member}`")
+
+
+def _rows(block: blocks.List, ids: Mapping[str, blocks.AnyBlock]) -> Iterator[Problem]:
+    by_id: dict[str, list[blocks.Member]] = {}
+    for row in block.members:
+        by_id.setdefault(row.id, []).append(row)
+        if block.domain is not None and row.id not in block.domain:
+            yield _at(block, f"`{row.id}` is outside the domain of `{block.id}`{nearest(row.id, block.domain)}")
+    for name, rows in by_id.items():
+        if any(overlap(one.span, other.span) for one, other in combinations(rows, 2)):
+            yield _at(block, f"`{name}` stands in `{block.id}` twice at once: end one row where the other begins")
+    seen = {block.id}
+    other: blocks.AnyBlock | None = block
+    while isinstance(other, blocks.List) and other.prevails is not None:
+        if other.prevails in seen:
+            yield _at(block, f"a cycle: `{block.id}` prevails over itself through `{other.prevails}`")
+            return
+        seen.add(other.prevails)
+        below, other = other.prevails, ids.get(other.prevails)
+        if not isinstance(other, blocks.List):
+            yield _at(block, f"prevails over `{below}`, which is no list{nearest(below, ids)}")
+    rivals = [
+        rival.id
+        for rival in ids.values()
+        if isinstance(rival, blocks.List) and rival.id < block.id and rival.prevails == block.prevails is not None
+        and overlap(rival.content, block.content)
+    ]
+    for rival_id in rivals:
+        yield _at(block, f"`{rival_id}` and `{block.id}` both prevail over `{block.prevails}` with no priority: keep one")
+
+
+def _definitions(found: list[blocks.Definition]) -> Iterator[Problem]:
+    by_name: dict[str, list[blocks.Definition]] = {}
+    for block in found:
+        by_name.setdefault(block.name, []).append(block)
+        if any(edge.earliest != edge.latest for edge in (block.span.start, block.span.end) if edge is not None):
+            yield _at(block, f"definition `{block.name}` begins or ends in a window: a definition needs exact instants")
+    for name, versions in by_name.items():
+        for one, other in combinations(versions, 2):
+            if one.entity != other.entity:
+                yield _at(other, f"`{name}` is about a `{one.entity}` at `{one.file}:{one.line}`: keep one kind of entity")
+            elif overlap(one.span, other.span):
+                yield _at(other, f"conflicting definitions of `{name}` (also `{one.file}:{one.line}`): end one where the other begins")
+    calls = {name: set().union(*(_calls(block.when) for block in versions)) for name, versions in by_name.items()}
+    reached = {name: _closure(name, calls) for name in calls}
+    for name, versions in by_name.items():
+        if name in reached[name]:
+            yield _at(versions[0], f"a cycle: `{name}` calls itself through `{', '.join(sorted(reached[name]))}`")
+
+
+def _closure(name: str, calls: Mapping[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    todo = list(calls[name])
+    while todo:
+        called = todo.pop()
+        if called not in found:
+            found.add(called)
+            todo.extend(calls.get(called, ()))
+    return found
+
+
+def _overlays(found: list[blocks.Overlay]) -> Iterator[Problem]:
+    for one, other in combinations(found, 2):
+        if one.target != other.target or one.kind != other.kind or one.kind == "stay":
+            continue
+        apart = one.products and other.products and not one.products & other.products
+        if overlap(one.span, other.span) and not apart:
+            yield _at(other, f"conflicting overlays on `{one.target}` with no priority (also `{one.id}`): end one where the other begins")
+
+
+def parts_of(node: tree.Tree) -> Iterator[tree.Tree]:
+    """The node and all below it."""
+    yield node
+    match node:
+        case tree.Not(part) | tree.IsUnknown(part):
+            yield from parts_of(part)
+        case tree.And(parts) | tree.Or(parts):
+            for part in parts:
+                yield from parts_of(part)
+        case tree.Reading(_, values):
+            for _, part in values:
+                yield from parts_of(part)
+
+
+def _calls(node: tree.Tree) -> set[str]:
+    return {part.definition for part in parts_of(node) if isinstance(part, tree.Call | tree.Parties)}
+
+
+def _paths(node: tree.Tree, definitions: Mapping[str, blocks.Definition], seen: frozenset[str]) -> set[str]:
+    """Paths of the terms that a condition reads, definitions included."""
+    found: set[str] = set()
+    for part in parts_of(node):
+        for name in ("term", "value", "left", "right", "since"):
+            term = getattr(part, name, None)
+            term = term.statuses if isinstance(term, tree.MostRecent) else term
+            if isinstance(term, tree.Term):
+                found.add(f"{term.entity}.{term.name}")
+        if isinstance(part, tree.Call) and part.definition not in seen and part.definition in definitions:
+            called = definitions[part.definition]
+            for path in _paths(called.when, definitions, seen | {called.name}):
+                entity, _, attribute = path.partition(".")
+                found.add(f"{part.entity if entity == called.parameter else entity}.{attribute}")
+    return found
