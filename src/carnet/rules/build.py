@@ -190,7 +190,7 @@ class Build:
                     )
                 ]
             case "red_flag":
-                return [blocks.RedFlag(**base, defeats=frozenset(self.texts(raw, "defeats")), when=self.condition(raw))]  # type: ignore[arg-type]  -- fields by name
+                return [self.red_flag(base, self.condition(raw), frozenset(self.texts(raw, "defeats")))]
             case _:
                 return [self.overlay(raw, base)]
 
@@ -252,9 +252,8 @@ class Build:
                     self.refuse(raw, "binds", f"`binds` needs the word `{path}` in terms.toml")
             bound = tree.In(tree.Term("exporter", "id"), tree.Literals(binds))
             theirs = tree.In(tree.Term("item", "provider"), tree.Literals(binds))
-            flag = base | {"id": f"{base['id']}#bound"}
             elsewhere = tree.And((tree.Not(bound), theirs, when))
-            made.append(blocks.RedFlag(**flag, defeats=frozenset(), when=elsewhere, open_when_unknown=True))  # type: ignore[arg-type]  -- fields by name
+            made.append(self.red_flag(base | {"id": f"{base['id']}#bound"}, elsewhere, open_when_unknown=True))
             rule["when"] = tree.And((bound, when))
         confidentiality = self.text(raw, "confidentiality") if "confidentiality" in raw.data else None
         requirement = blocks.Requirement(
@@ -268,6 +267,18 @@ class Build:
             deadline=self.window(raw, "deadline") if "deadline" in raw.data else None,
         )
         return [requirement, *made]
+
+    def red_flag(
+        self,
+        base: dict[str, object],
+        when: tree.Tree,
+        defeats: frozenset[str] = frozenset(),
+        *,
+        open_when_unknown: bool = False,
+    ) -> blocks.RedFlag:
+        """A flag stands until its resolution is recorded."""
+        unresolved = tree.And((tree.Not(tree.Resolved(str(base["id"]))), when))
+        return blocks.RedFlag(**base, defeats=defeats, when=unresolved, open_when_unknown=open_when_unknown)  # type: ignore[arg-type]  -- fields by name
 
     def window(self, raw: Raw, key: str) -> Window:
         try:

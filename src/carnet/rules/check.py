@@ -148,6 +148,8 @@ def _red_flag(block: blocks.RedFlag, found: tuple[blocks.AnyBlock, ...], terms: 
     presumed = {path for path, spec in terms.specs.items() if spec.presumption is not None}
     for path in sorted(block.defeats - presumed):
         yield _at(block, f"`{path}` carries no presumption to defeat{nearest(path, presumed)}")
+    if block.defeats and tree.speaks_of(block.when, "act"):
+        yield _at(block, "a flag that defeats a presumption is about the transaction: it can't read `act`")
     definitions = {other.name: other for other in found if isinstance(other, blocks.Definition)}
     for path in sorted(block.defeats & _paths(block.when, definitions, frozenset())):
         yield _at(block, f"a cycle: the flag reads `{path}`, whose presumption it defeats")
@@ -240,33 +242,14 @@ def _overlays(found: list[blocks.Overlay]) -> Iterator[Problem]:
             yield _at(other, f"conflicting overlays on `{one.target}` with no priority (also `{one.id}`): end one where the other begins")
 
 
-def parts_of(node: tree.Tree) -> Iterator[tree.Tree]:
-    """The node and all below it."""
-    yield node
-    match node:
-        case tree.Not(part) | tree.IsUnknown(part):
-            yield from parts_of(part)
-        case tree.And(parts) | tree.Or(parts):
-            for part in parts:
-                yield from parts_of(part)
-        case tree.Reading(_, values):
-            for _, part in values:
-                yield from parts_of(part)
-
-
 def _calls(node: tree.Tree) -> set[str]:
-    return {part.definition for part in parts_of(node) if isinstance(part, tree.Call | tree.Parties)}
+    return {part.definition for part in tree.parts_of(node) if isinstance(part, tree.Call | tree.Parties)}
 
 
 def _paths(node: tree.Tree, definitions: Mapping[str, blocks.Definition], seen: frozenset[str]) -> set[str]:
     """Paths of the terms that a condition reads, definitions included."""
-    found: set[str] = set()
-    for part in parts_of(node):
-        for name in ("term", "value", "left", "right", "since"):
-            term = getattr(part, name, None)
-            term = term.statuses if isinstance(term, tree.MostRecent) else term
-            if isinstance(term, tree.Term):
-                found.add(f"{term.entity}.{term.name}")
+    found = {f"{term.entity}.{term.name}" for term in tree.terms_of(node)}
+    for part in tree.parts_of(node):
         if isinstance(part, tree.Call) and part.definition not in seen and part.definition in definitions:
             called = definitions[part.definition]
             for path in _paths(called.when, definitions, seen | {called.name}):

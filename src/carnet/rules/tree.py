@@ -7,6 +7,7 @@ A tree is evaluated over a *view* (`carnet.model.facts.View`) in strong Kleene l
 false, or unknown. `Open` is the leaf that is always unknown.
 """
 
+from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import Struct
@@ -186,3 +187,32 @@ FALSE = Const(False)
 def blurred(when: Tree, unclear: Tree) -> Tree:
     """`when`, but unknown (for a human) wherever `unclear` is not known false."""
     return And((Or((when, And((unclear, Open("unclear"))))), Not(And((unclear, Open("unclear"))))))
+
+
+def parts_of(node: Tree) -> Iterator[Tree]:
+    """The node and all below it."""
+    yield node
+    match node:
+        case Not(part) | IsUnknown(part):
+            yield from parts_of(part)
+        case And(parts) | Or(parts):
+            for part in parts:
+                yield from parts_of(part)
+        case Reading(_, values):
+            for _, part in values:
+                yield from parts_of(part)
+
+
+def terms_of(node: Tree) -> Iterator[Term]:
+    """Every term that a condition reads by itself, definitions it calls left out."""
+    for part in parts_of(node):
+        for name in ("term", "value", "left", "right", "since"):
+            value = getattr(part, name, None)
+            value = value.statuses if isinstance(value, MostRecent) else value
+            if isinstance(value, Term):
+                yield value
+
+
+def speaks_of(node: Tree, entity: str) -> bool:
+    """Whether a condition reads a term of the entity."""
+    return any(term.entity == entity for term in terms_of(node))
