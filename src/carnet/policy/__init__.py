@@ -1,0 +1,1 @@
+"""From a determination to an action, by the operator's own policy; the law is not here."""

@@ -1,0 +1,1 @@
+"""The use cases: where facts, engine, policy and store meet."""

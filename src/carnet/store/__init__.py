@@ -1,0 +1,1 @@
+"""All that reads and writes disks and databases; nothing is decided here."""

@@ -1,0 +1,1 @@
+"""The catalogue of everything that people read; no decision is made here."""
