@@ -77,7 +77,7 @@ def _with_domain(
     wanted = domains[block.id]
     values = {row.id for other in made if isinstance(other, blocks.List) and other.id == wanted for row in other.members}
     if not values:
-        lists = [other.id for other in made if isinstance(other, blocks.List)]
+        lists = [other.id for other in made if isinstance(other, blocks.List) and other.id != block.id]
         problems.append(_at(block, f"domain `{wanted}` is not a list with members{nearest(wanted, lists)}"))
         return block
     if block.domain is None:
@@ -187,7 +187,7 @@ def _rows(block: blocks.List, ids: Mapping[str, blocks.AnyBlock]) -> Iterator[Pr
     other: blocks.AnyBlock | None = block
     while isinstance(other, blocks.List) and other.prevails is not None:
         if other.prevails in seen:
-            yield _at(block, f"a cycle: `{block.id}` prevails over itself through `{other.prevails}`")
+            yield _at(block, f"a cycle: `{block.id}` prevails over itself through `{other.id}`")
             return
         seen.add(other.prevails)
         below, other = other.prevails, ids.get(other.prevails)
