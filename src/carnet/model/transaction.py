@@ -227,3 +227,21 @@ class Transaction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     facility_secured: bool | Fact[bool] | None = None
     licenses: tuple[Id, ...] | SetFact[Id] | None = None
     breaches_order: bool | Fact[bool] | None = None
+
+
+UNITS = {
+    "item.operations": "1e18",
+    "item.base_operations": "1e18",
+    "item.added_operations": "1e18",
+}
+"""What one stored number stands for where it is not 1, as in `terms.toml`."""
+
+KNOWLEDGE = frozenset(
+    {
+        "exporter.knowledge",
+        "exporter.knows_of_violation",
+        "exporter.knows_of_release",
+        "exporter.red_flags",
+    }
+)
+"""What somebody knew: only facts recorded by then count, as `knowledge = true` in `terms.toml`."""

@@ -2,9 +2,12 @@
 What a fact comes to at an instant is in `carnet.model.view`."""
 
 import datetime as dt
+from decimal import Decimal, InvalidOperation, localcontext
 from typing import Annotated, Generic, Literal, TypeVar
 
 from msgspec import Meta, Struct
+
+from carnet.model.errors import InputError
 
 T = TypeVar("T")
 
@@ -111,3 +114,24 @@ class SetFact(
 def _flat(facts: "tuple[Fact[T], ...] | tuple[SetFact[T], ...] | None") -> None:
     if facts is not None and (not facts or any(fact.facts is not None for fact in facts)):
         raise ValueError("`facts` needs at least one fact, and none of them `facts` again")
+
+
+def number(text: Decimal | int | str, unit: str = "1") -> int:
+    """A number in whole units, exactly: `number("1.5e26", "1e18")` is 150000000.
+
+    Raises InputError if it is not a number, not a whole number of the unit, or beyond 64 bits.
+    """
+    try:
+        value, step = Decimal(text), Decimal(unit)
+    except InvalidOperation:
+        raise InputError(f"`{text}` is not a number: write it like `12`, `0.5` or `1.5e26`") from None
+    if not value.is_finite() or (value and value.adjusted() - step.adjusted() > 19):
+        raise InputError(f"`{text}` is too large: it must fit 64 bits in units of {unit}")
+    with localcontext() as context:
+        context.prec = max(60, len(value.as_tuple().digits) + 30)
+        count = value / step
+    if count != count.to_integral_value():
+        raise InputError(f"`{text}` is not a whole number of {unit}: round it the careful way first")
+    if not -(2**63) <= count < 2**63:
+        raise InputError(f"`{text}` is too large: it must fit 64 bits in units of {unit}")
+    return int(count)
