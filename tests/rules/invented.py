@@ -53,7 +53,9 @@ unit = "1e18"
 cite = "invented"
 """
 
-FRONT = '+++\nformat = 1\ntitle = "An invented provision"\nsource = "Invented Code"\ndated = 2026-01-01\n+++\n'
+FRONT = (
+    '+++\nformat = 1\ntitle = "An invented provision"\nsource = "Invented Code"\ndated = 2026-01-01\n+++\n'
+)
 
 SCOPE = """
 ```toml scope
@@ -96,7 +98,10 @@ def block(kind: str, /, **keys: str) -> str:
 
 
 def requirement(when: str, /, **keys: str) -> str:
-    return block("requirement", **({"reasons": '["NS"]', "stage": '"first"', "when": repr(when) if when else ""} | keys))
+    return block(
+        "requirement",
+        **({"reasons": '["NS"]', "stage": '"first"', "when": repr(when) if when else ""} | keys),
+    )
 
 
 def shelf(*blocks: str, terms: str = TERMS, scope: str = SCOPE) -> Mapping[str, bytes]:

@@ -9,7 +9,9 @@ from tests.rules.invented import FRONT, SCOPE, TERMS, block, requirement, shelf
 
 def test_a_bare_date_is_midnight_of_the_authority_and_a_window_is_kept() -> None:
     window = "{ earliest = 2026-06-30T22:26:00Z, latest = 2026-06-30T22:55:00Z }"
-    rulebook = load(shelf(requirement("True", id='"us.inv.a"'), requirement("True", id='"us.inv.b"', from_=window)))
+    rulebook = load(
+        shelf(requirement("True", id='"us.inv.a"'), requirement("True", id='"us.inv.b"', from_=window))
+    )
     a, b = (rule.span.start for rule in rulebook.of(blocks.Requirement))
     assert a.earliest == a.latest == dt.datetime(2020, 1, 1, 5, tzinfo=dt.UTC)
     assert (b.latest - b.earliest) == dt.timedelta(minutes=29)
@@ -36,7 +38,12 @@ def test_a_condition_is_read_as_written() -> None:
 
 def test_roles_that_are_entities_are_called_and_the_others_looped_over() -> None:
     definition = block(
-        "definition", id='"us.inv.d"', name='"d"', parameter='"p"', of='"party"', when="\"p.us_status == 'none'\""
+        "definition",
+        id='"us.inv.d"',
+        name='"d"',
+        parameter='"p"',
+        of='"party"',
+        when="\"p.us_status == 'none'\"",
     )
     text = "all_party({'recipient', 'end_user'}, d, if_empty=False)"
     (rule,) = load(shelf(definition, requirement(text))).of(blocks.Requirement)
@@ -93,6 +100,15 @@ def test_an_untranslatable_text_keeps_its_outer_bound() -> None:
 
 
 def test_a_case_keeps_its_facts_and_its_instants() -> None:
-    text = block("case", id="", cite="", from_="", note='"n"', at="2021-01-01", given="{ 'a.b' = 1 }", expect="{ outcome = 'x' }")
+    text = block(
+        "case",
+        id="",
+        cite="",
+        from_="",
+        note='"n"',
+        at="2021-01-01",
+        given="{ 'a.b' = 1 }",
+        expect="{ outcome = 'x' }",
+    )
     (case,) = load(shelf(text)).cases
     assert (case.given, case.expect, case.known) == ({"a.b": 1}, {"outcome": "x"}, case.at)

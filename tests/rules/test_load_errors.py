@@ -10,7 +10,13 @@ LIST = block("list", id='"us.inv.l"', type='"country"', members='["FR", "DE"]')
 
 
 def definition(name: str, when: str, **keys: str) -> str:
-    given = {"id": f'"us.inv.d.{name}"', "name": f'"{name}"', "parameter": '"p"', "of": '"party"', "when": repr(when)}
+    given = {
+        "id": f'"us.inv.d.{name}"',
+        "name": f'"{name}"',
+        "parameter": '"p"',
+        "of": '"party"',
+        "when": repr(when),
+    }
     return block("definition", **(given | keys))
 
 
@@ -38,7 +44,7 @@ CONDITIONS = {
     "item.operations >= 'many'": "must be a number, since `item.operations` is one",
     "1e26 < item.operations < 1e27": "is a chain: split it with `and`",
     "recipient.us_status < 'none'": "orders a `enum`: only numbers and dates have an order",
-    "transaction.signed < '2020-01-01'": "must be a date: write `date(\"2025-05-15\")`",
+    "transaction.signed < '2020-01-01'": 'must be a date: write `date("2025-05-15")`',
     "transaction.signed < date('2020-13')": "`2020-13` is not a date: write `2025`, `2025-05` or `2025-05-15`",
     "transaction.sent_to == 'France'": "is not a country: write its two capital letters, as `FR`",
     "transaction.sent_to in {}": "is not a set with members",
@@ -90,16 +96,25 @@ BLOCKS = {
     "bad id": (block("bar", id='"Bar 1"'), "`Bar 1` is not an id"),
     "no cite": (block("bar", cite=""), "`cite` is missing or not text"),
     "no from": (block("bar", from_=""), "has no `from`: say since when it is in force"),
-    "naive from": (block("bar", from_="2020-01-01T00:00:00"), "has no zone: add `Z` or an offset like `-04:00`"),
+    "naive from": (
+        block("bar", from_="2020-01-01T00:00:00"),
+        "has no zone: add `Z` or an offset like `-04:00`",
+    ),
     "text from": (block("bar", from_='"soon"'), "`soon` is not an instant"),
     "until before from": (block("bar", until="2019-01-01"), "`until` does not lie after `from`"),
     "window upside down": (
         block("bar", from_="{ earliest = 2020-01-02, latest = 2020-01-01 }"),
         "a window's `earliest` lies after its `latest`: swap them",
     ),
-    "half a window": (block("bar", from_="{ earliest = 2020-01-02 }"), "a window has `earliest` and `latest`"),
+    "half a window": (
+        block("bar", from_="{ earliest = 2020-01-02 }"),
+        "a window has `earliest` and `latest`",
+    ),
     "format": (block("bar", format="2"), "`format = 2` is not one this release reads: write `1`"),
-    "unknown key": (requirement("True", resons='["NS"]'), "unknown key `resons` in a `requirement`; did you mean `reasons`?"),
+    "unknown key": (
+        requirement("True", resons='["NS"]'),
+        "unknown key `resons` in a `requirement`; did you mean `reasons`?",
+    ),
     "reserved": (requirement("True", counters="[]"), "`counters` is a reserved word"),
     "no reasons": (requirement("True", reasons="[]"), "a requirement needs `reasons`"),
     "reasons not texts": (requirement("True", reasons='"NS"'), "`reasons` must be a list of texts"),
@@ -115,8 +130,14 @@ BLOCKS = {
     "axis alone": (requirement("True", axis='"a"'), "`axis` goes with `readings`"),
     "outer alone": (requirement("True", outer="'True'"), "`outer` with `untranslatable = true`"),
     "untranslatable false": (requirement("", untranslatable="false"), "`untranslatable` can only be `true`"),
-    "when a number": (block("requirement", reasons='["NS"]', when="3"), "`when` must be a condition in quotes"),
-    "review": (requirement("True", review="[{ policies = 'x' }]"), "unknown key `policies` in `review`; did you mean `policy`?"),
+    "when a number": (
+        block("requirement", reasons='["NS"]', when="3"),
+        "`when` must be a condition in quotes",
+    ),
+    "review": (
+        requirement("True", review="[{ policies = 'x' }]"),
+        "unknown key `policies` in `review`; did you mean `policy`?",
+    ),
     "deadline": (requirement("True", deadline="5"), "`5` is not an instant"),
     "scope without acts": (block("scope", subject="'True'"), "a scope derives acts"),
     "act kind": (
@@ -131,15 +152,23 @@ BLOCKS = {
         block("scope", subject="\"act.kind == 'export'\"", acts="[{ kind = 'export' }]"),
         "speaks of an unknown entity `act`",
     ),
-    "coverage kind": (block("coverage", kinds='["exprt"]', stages="[{ name = 'a' }]"), "`exprt` is not a kind of act"),
+    "coverage kind": (
+        block("coverage", kinds='["exprt"]', stages="[{ name = 'a' }]"),
+        "`exprt` is not a kind of act",
+    ),
     "coverage without stages": (block("coverage", kinds='["export"]'), "a coverage needs stages"),
     "parameter": (definition("d", "True", parameter='"item"'), "the parameter's unlike any entity's"),
     "entity": (definition("d", "True", of='"person"'), "`person` is not a `of`"),
     "act in a definition": (definition("d", "act.deemed"), "speaks of an unknown entity `act`"),
-    "exception class": (block("exception", class_='"waiver"', lifts="[{ requirement = 'a' }]"), "`waiver` is not a `class`"),
+    "exception class": (
+        block("exception", class_='"waiver"', lifts="[{ requirement = 'a' }]"),
+        "`waiver` is not a `class`",
+    ),
     "exception lifts nothing": (block("exception", class_='"carve_out"'), "an exception says what it lifts"),
     "task due": (
-        block("exception", class_='"authorization"', lifts="[{ requirement = 'a' }]", tasks="[{ due = 'now' }]"),
+        block(
+            "exception", class_='"authorization"', lifts="[{ requirement = 'a' }]", tasks="[{ due = 'now' }]"
+        ),
         "a task has `due` (before, with, after), `key` and `cite`",
     ),
     "carve-out with tasks": (
@@ -162,9 +191,18 @@ BLOCKS = {
         block("list", type='"country"', members="[{ id = 'FR', til = 2020-01-01 }]"),
         "unknown key `til` in a member; did you mean `until`?",
     ),
-    "list csv": (block("list", type='"country"', csv='"a.csv"', columns='["A"]'), "`us/inv/a.csv` is not on the shelf"),
-    "case without expect": (block("case", id="", cite="", from_="", note='"n"', at="2021-01-01"), "a case needs `at`, `given` and `expect`"),
-    "case key": (block("case", id="", cite="", from_="", nota='"n"'), "unknown key `nota` in a `case`; did you mean `note`?"),
+    "list csv": (
+        block("list", type='"country"', csv='"a.csv"', columns='["A"]'),
+        "`us/inv/a.csv` is not on the shelf",
+    ),
+    "case without expect": (
+        block("case", id="", cite="", from_="", note='"n"', at="2021-01-01"),
+        "a case needs `at`, `given` and `expect`",
+    ),
+    "case key": (
+        block("case", id="", cite="", from_="", nota='"n"'),
+        "unknown key `nota` in a `case`; did you mean `note`?",
+    ),
     "not toml": (block("bar", blocks="[never"), "not TOML: "),
 }
 
@@ -187,22 +225,33 @@ BETWEEN = {
         "lifts `us.inv.aa`, which is no requirement; did you mean `us.inv.a`?",
     ),
     "lifts a prohibition": (
-        block("prohibition", **A) + block("exception", class_='"carve_out"', lifts="[{ requirement = 'us.inv.a' }]"),
+        block("prohibition", **A)
+        + block("exception", class_='"carve_out"', lifts="[{ requirement = 'us.inv.a' }]"),
         "`us.inv.a` is a prohibition: nothing lifts it",
     ),
     "lifts a reason": (
-        R + block("exception", class_='"carve_out"', lifts="[{ requirement = 'us.inv.a', reasons = ['NP'] }]"),
+        R
+        + block("exception", class_='"carve_out"', lifts="[{ requirement = 'us.inv.a', reasons = ['NP'] }]"),
         "`us.inv.a` has no reason `NP`",
     ),
     "one-sided exception": (
-        R + block("exception", class_='"license_exception"', path='"AIA"', lifts="[{ requirement = 'us.inv.a' }]"),
+        R
+        + block(
+            "exception", class_='"license_exception"', path='"AIA"', lifts="[{ requirement = 'us.inv.a' }]"
+        ),
         "`us.inv.a` does not name `AIA` in `lifted_by`: both sides must agree",
     ),
     "early carve-out": (
-        R + block("exception", class_='"carve_out"', from_="2019-01-01", lifts="[{ requirement = 'us.inv.a' }]"),
+        R
+        + block(
+            "exception", class_='"carve_out"', from_="2019-01-01", lifts="[{ requirement = 'us.inv.a' }]"
+        ),
         "a carve-out begins no earlier than what it lifts",
     ),
-    "bar on nothing": (block("bar", blocks='["GOV"]'), "`GOV` is neither a class nor the path of an exception"),
+    "bar on nothing": (
+        block("bar", blocks='["GOV"]'),
+        "`GOV` is neither a class nor the path of an exception",
+    ),
     "empty bar": (block("bar"), "a bar says what it `blocks`"),
     "flag defeats": (
         block("red_flag", defeats='["exporter.id"]'),
@@ -226,7 +275,9 @@ BETWEEN = {
         "overlay on `us.inv.aa`, which does not exist; did you mean `us.inv.a`?",
     ),
     "overlay on an overlay": (
-        R + block("overlay", **B, kind='"stay"', target='"us.inv.a"') + block("overlay", kind='"stay"', target='"us.inv.b"'),
+        R
+        + block("overlay", **B, kind='"stay"', target='"us.inv.a"')
+        + block("overlay", kind='"stay"', target='"us.inv.b"'),
         "an overlay on an overlay is a reserved word",
     ),
     "overlay on a scope": (
@@ -287,7 +338,8 @@ BETWEEN = {
         "conflicting definitions of `d`",
     ),
     "definitions about two things": (
-        definition("d", "True", until="2021-01-01") + definition("d", "True", id='"us.inv.d2"', from_="2021-01-01", of='"item"'),
+        definition("d", "True", until="2021-01-01")
+        + definition("d", "True", id='"us.inv.d2"', from_="2021-01-01", of='"item"'),
         "`d` is about a `party`",
     ),
     "definition in a window": (
@@ -314,13 +366,17 @@ def test_versions_of_a_definition_may_follow_each_other() -> None:
 
 
 def test_stays_that_overlap_are_a_union_and_no_error() -> None:
-    stays = block("overlay", **B, kind='"stay"', target='"us.inv.a"') + block("overlay", kind='"stay"', target='"us.inv.a"')
+    stays = block("overlay", **B, kind='"stay"', target='"us.inv.a"') + block(
+        "overlay", kind='"stay"', target='"us.inv.a"'
+    )
     assert not errors(R + stays)
 
 
 def test_supersessions_of_two_products_are_no_conflict() -> None:
     one = block("overlay", **B, kind='"supersession"', target='"us.inv.a"', products='["p"]')
-    assert not errors(R + one + block("overlay", kind='"supersession"', target='"us.inv.a"', products='["q"]'))
+    assert not errors(
+        R + one + block("overlay", kind='"supersession"', target='"us.inv.a"', products='["q"]')
+    )
     same = block("overlay", kind='"supersession"', target='"us.inv.a"', products='["p", "q"]')
     assert errors(R + one + same)
 
@@ -372,7 +428,10 @@ def test_a_file_without_front_matter_is_one_error() -> None:
 @pytest.mark.parametrize(
     ("front", "message"),
     [
-        ('format = 1\ntitle = "t"\nsauce = "s"', "unknown key `sauce` in the front matter; did you mean `source`?"),
+        (
+            'format = 1\ntitle = "t"\nsauce = "s"',
+            "unknown key `sauce` in the front matter; did you mean `source`?",
+        ),
         ('title = "t"', "the front matter needs `format = 1`"),
         ('format = 1\ntitle = "t"\nverified = "soon"', "`verified = soon` is not a date"),
         ("format = ", "not TOML"),

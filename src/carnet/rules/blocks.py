@@ -11,9 +11,7 @@ from carnet.rules.tree import Tree, Value
 
 ExceptionClass = Literal["license_exception", "carve_out", "authorization"]
 ActKind = Literal["export", "reexport", "transfer_in_country", "release", "remote_access"]
-OverlayKind = Literal[
-    "stay", "saving_clause", "compliance_date", "supersession", "end", "not_enforced"
-]
+OverlayKind = Literal["stay", "saving_clause", "compliance_date", "supersession", "end", "not_enforced"]
 
 
 class Block(Struct, frozen=True, kw_only=True):
@@ -109,7 +107,7 @@ class Task(Struct, frozen=True):
     cite: str
 
 
-class Exception_(Block, frozen=True, kw_only=True):
+class Exception_(Block, frozen=True, kw_only=True):  # noqa: N801 -- `Exception` is Python's own
     """An exception, carve-out or authorization. `path` is what bars and `lifted_by` name ("AIA")."""
 
     class_: ExceptionClass

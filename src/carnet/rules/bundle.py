@@ -19,7 +19,9 @@ def canonical(blocks: tuple[AnyBlock, ...], terms: Terms) -> bytes:
         del data["file"], data["line"]
         plain.append({"block": type(block).__name__, **data})
     plain.sort(key=_ENCODER.encode)
-    return _ENCODER.encode({"format": 1, "blocks": plain, "terms": msgspec.to_builtins(terms, order="sorted")})
+    return _ENCODER.encode(
+        {"format": 1, "blocks": plain, "terms": msgspec.to_builtins(terms, order="sorted")}
+    )
 
 
 def digest(blocks: tuple[AnyBlock, ...], terms: Terms) -> str:

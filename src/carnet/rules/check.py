@@ -2,14 +2,15 @@
 cycles, overlaps without priority, one-sided exceptions."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import msgspec
 
 from carnet.model.errors import Problem, RulesError
 from carnet.model.time import Span
 from carnet.rules import blocks, bundle, tree
-from carnet.rules.build import KEYS, Build
+from carnet.rules.build import Build
+from carnet.rules.keys import KEYS
 from carnet.rules.lists import Lists, names_of
 from carnet.rules.rulebook import Page, Rulebook
 from carnet.rules.source import Provision, Raw, provisions
@@ -48,7 +49,9 @@ def load(*shelves: Shelf) -> Rulebook:
     problems.extend(between(found, terms))
     if problems:
         raise RulesError(problems)
-    return Rulebook(blocks=found, terms=terms, cases=tuple(cases), pages=pages, digest=bundle.digest(found, terms))
+    return Rulebook(
+        blocks=found, terms=terms, cases=tuple(cases), pages=pages, digest=bundle.digest(found, terms)
+    )
 
 
 def _names(read: list[Provision], problems: list[Problem]) -> Names:
@@ -75,7 +78,12 @@ def _with_domain(
     if not isinstance(block, blocks.List) or block.id not in domains:
         return block
     wanted = domains[block.id]
-    values = {row.id for other in made if isinstance(other, blocks.List) and other.id == wanted for row in other.members}
+    values = {
+        row.id
+        for other in made
+        if isinstance(other, blocks.List) and other.id == wanted
+        for row in other.members
+    }
     if not values:
         lists = [other.id for other in made if isinstance(other, blocks.List) and other.id != block.id]
         problems.append(_at(block, f"domain `{wanted}` is not a list with members{nearest(wanted, lists)}"))
@@ -88,9 +96,12 @@ def _with_domain(
 def between(found: tuple[blocks.AnyBlock, ...], terms: Terms) -> Iterator[Problem]:
     """Every problem among typed blocks."""
     ids = {block.id: block for block in found}
-    for first, second in zip(found, found[1:], strict=False):
+    for first, second in pairwise(found):
         if first.id == second.id:
-            yield _at(second, f"`{second.id}` is defined twice (also `{first.file}:{first.line}`): give one another id")
+            yield _at(
+                second,
+                f"`{second.id}` is defined twice (also `{first.file}:{first.line}`): give one another id",
+            )
     for block in found:
         match block:
             case blocks.Exception_():
@@ -122,7 +133,11 @@ def _lifts(block: blocks.Exception_, ids: Mapping[str, blocks.AnyBlock]) -> Iter
             if isinstance(target, blocks.Prohibition):
                 yield _at(block, f"`{lift.requirement}` is a prohibition: nothing lifts it")
             else:
-                yield _at(block, f"lifts `{lift.requirement}`, which is no requirement{nearest(lift.requirement, requirements)}")
+                yield _at(
+                    block,
+                    f"lifts `{lift.requirement}`, which is no requirement"
+                    f"{nearest(lift.requirement, requirements)}",
+                )
             continue
         for reason in sorted((lift.reasons or frozenset()) - set(target.reasons)):
             yield _at(block, f"`{target.id}` has no reason `{reason}`{nearest(reason, target.reasons)}")
@@ -130,9 +145,15 @@ def _lifts(block: blocks.Exception_, ids: Mapping[str, blocks.AnyBlock]) -> Iter
         if wanted not in target.lifted_by:
             yield _at(block, f"`{target.id}` does not name `{wanted}` in `lifted_by`: both sides must agree")
         if block.class_ == "carve_out" and block.regime != target.regime:
-            yield _at(block, f"a carve-out of `{block.regime}` can't lift `{target.id}` of `{target.regime}`: same regime only")
+            yield _at(
+                block,
+                f"a carve-out of `{block.regime}` can't lift `{target.id}` of `{target.regime}`:"
+                " same regime only",
+            )
         if block.class_ == "carve_out" and block.span.start.earliest < target.span.start.earliest:
-            yield _at(block, f"a carve-out begins no earlier than what it lifts: `{target.id}` is from a later day")
+            yield _at(
+                block, f"a carve-out begins no earlier than what it lifts: `{target.id}` is from a later day"
+            )
 
 
 def _bar(block: blocks.Bar, found: Iterable[blocks.AnyBlock]) -> Iterator[Problem]:
@@ -161,13 +182,23 @@ def _target(block: blocks.Overlay, ids: Mapping[str, blocks.AnyBlock]) -> Iterat
     if target is None:
         yield _at(block, f"overlay on `{block.target}`, which does not exist{nearest(block.target, ids)}")
     elif isinstance(target, blocks.Overlay):
-        yield _at(block, "an overlay on an overlay is a reserved word in this release: end the first one with `until`")
+        yield _at(
+            block,
+            "an overlay on an overlay is a reserved word in this release: end the first one with `until`",
+        )
     elif isinstance(target, blocks.Definition | blocks.Coverage | blocks.Scope):
-        yield _at(block, f"an overlay acts on a rule, an exception, a bar, a flag or a list: end `{name}` with `until`")
+        yield _at(
+            block,
+            f"an overlay acts on a rule, an exception, a bar, a flag or a list: end `{name}` with `until`",
+        )
     elif isinstance(target, blocks.List):
         members = [row.id for row in target.members]
         if member not in members:
-            yield _at(block, f"`{block.target}` names no member of `{name}`: write `{name}#MEMBER`{nearest(member, members)}")
+            yield _at(
+                block,
+                f"`{block.target}` names no member of `{name}`: write `{name}#MEMBER`"
+                f"{nearest(member, members)}",
+            )
         elif block.products or block.kind == "not_enforced":
             yield _at(block, f"a `{block.kind}` with products or without effect can't act on a list's member")
     elif member:
@@ -179,10 +210,14 @@ def _rows(block: blocks.List, ids: Mapping[str, blocks.AnyBlock]) -> Iterator[Pr
     for row in block.members:
         by_id.setdefault(row.id, []).append(row)
         if block.domain is not None and row.id not in block.domain:
-            yield _at(block, f"`{row.id}` is outside the domain of `{block.id}`{nearest(row.id, block.domain)}")
+            yield _at(
+                block, f"`{row.id}` is outside the domain of `{block.id}`{nearest(row.id, block.domain)}"
+            )
     for name, rows in by_id.items():
         if any(overlap(one.span, other.span) for one, other in combinations(rows, 2)):
-            yield _at(block, f"`{name}` stands in `{block.id}` twice at once: end one row where the other begins")
+            yield _at(
+                block, f"`{name}` stands in `{block.id}` twice at once: end one row where the other begins"
+            )
     seen = {block.id}
     other: blocks.AnyBlock | None = block
     while isinstance(other, blocks.List) and other.prevails is not None:
@@ -196,30 +231,51 @@ def _rows(block: blocks.List, ids: Mapping[str, blocks.AnyBlock]) -> Iterator[Pr
     rivals = [
         rival.id
         for rival in ids.values()
-        if isinstance(rival, blocks.List) and rival.id < block.id and rival.prevails == block.prevails is not None
+        if isinstance(rival, blocks.List)
+        and rival.id < block.id
+        and rival.prevails == block.prevails is not None
         and overlap(rival.content, block.content)
     ]
     for rival_id in rivals:
-        yield _at(block, f"`{rival_id}` and `{block.id}` both prevail over `{block.prevails}` with no priority: keep one")
+        yield _at(
+            block,
+            f"`{rival_id}` and `{block.id}` both prevail over `{block.prevails}` with no priority: keep one",
+        )
 
 
 def _definitions(found: list[blocks.Definition]) -> Iterator[Problem]:
     by_name: dict[str, list[blocks.Definition]] = {}
     for block in found:
         by_name.setdefault(block.name, []).append(block)
-        if any(edge.earliest != edge.latest for edge in (block.span.start, block.span.end) if edge is not None):
-            yield _at(block, f"definition `{block.name}` begins or ends in a window: a definition needs exact instants")
+        if any(
+            edge.earliest != edge.latest for edge in (block.span.start, block.span.end) if edge is not None
+        ):
+            yield _at(
+                block,
+                f"definition `{block.name}` begins or ends in a window: a definition needs exact instants",
+            )
     for name, versions in by_name.items():
         for one, other in combinations(versions, 2):
             if one.entity != other.entity:
-                yield _at(other, f"`{name}` is about a `{one.entity}` at `{one.file}:{one.line}`: keep one kind of entity")
+                yield _at(
+                    other,
+                    f"`{name}` is about a `{one.entity}` at `{one.file}:{one.line}`: keep one kind of entity",
+                )
             elif overlap(one.span, other.span):
-                yield _at(other, f"conflicting definitions of `{name}` (also `{one.file}:{one.line}`): end one where the other begins")
-    calls = {name: set().union(*(_calls(block.when) for block in versions)) for name, versions in by_name.items()}
+                yield _at(
+                    other,
+                    f"conflicting definitions of `{name}` (also `{one.file}:{one.line}`):"
+                    " end one where the other begins",
+                )
+    calls = {
+        name: set().union(*(_calls(block.when) for block in versions)) for name, versions in by_name.items()
+    }
     reached = {name: _closure(name, calls) for name in calls}
     for name, versions in by_name.items():
         if name in reached[name]:
-            yield _at(versions[0], f"a cycle: `{name}` calls itself through `{', '.join(sorted(reached[name]))}`")
+            yield _at(
+                versions[0], f"a cycle: `{name}` calls itself through `{', '.join(sorted(reached[name]))}`"
+            )
 
 
 def _closure(name: str, calls: Mapping[str, set[str]]) -> set[str]:
@@ -239,7 +295,11 @@ def _overlays(found: list[blocks.Overlay]) -> Iterator[Problem]:
             continue
         apart = one.products and other.products and not one.products & other.products
         if overlap(one.span, other.span) and not apart:
-            yield _at(other, f"conflicting overlays on `{one.target}` with no priority (also `{one.id}`): end one where the other begins")
+            yield _at(
+                other,
+                f"conflicting overlays on `{one.target}` with no priority (also `{one.id}`):"
+                " end one where the other begins",
+            )
 
 
 def _calls(node: tree.Tree) -> set[str]:

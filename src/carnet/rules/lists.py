@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from carnet.model.errors import InputError, Problem
 from carnet.model.time import Span
 from carnet.rules import blocks
-from carnet.rules.build import Build, Refused
+from carnet.rules.build import Build
+from carnet.rules.keys import Base, Refused
 from carnet.rules.source import Raw, span_of, text_of, window_of
 from carnet.rules.syntax import nearest
 
@@ -48,7 +49,6 @@ class Lists:
         build.check_keys(raw)
         base, zone = build.common(raw), build.provision.zone
         span = base["span"]
-        assert isinstance(span, Span)
         content = Span(
             window_of(raw.data["complete_from"], zone) if "complete_from" in raw.data else span.start,
             window_of(raw.data["complete_until"], zone) if "complete_until" in raw.data else span.end,
@@ -59,16 +59,26 @@ class Lists:
             build.refuse(raw, "domain", "`domain` is a list of members or the id of a list")
         follows = raw.data.get("follows", {})
         if not isinstance(follows, dict):
-            build.refuse(raw, "follows", "`follows` must be a table, like `{ KY = \"GB\" }`")
+            build.refuse(raw, "follows", '`follows` must be a table, like `{ KY = "GB" }`')
         made = []
         for name, members, cells in self.contents(raw, base):
-            members += [blocks.Member(new, row.span, row.known) for new, old in follows.items() for row in members if row.id == old]
-            own = domain if cells is None else frozenset(cells) | {new for new, old in follows.items() if old in cells}
+            members += [
+                blocks.Member(new, row.span, row.known)
+                for new, old in follows.items()
+                for row in members
+                if row.id == old
+            ]
+            own = (
+                domain
+                if cells is None
+                else frozenset(cells) | {new for new, old in follows.items() if old in cells}
+            )
             if isinstance(given, str):
                 domains[name] = given
+            own_base: Base = {**base, "id": name}
             made.append(
                 blocks.List(
-                    **(base | {"id": name}),  # type: ignore[arg-type]  -- fields by name
+                    **own_base,
                     type=build.text(raw, "type"),
                     members=tuple(members),
                     domain=own,
@@ -78,9 +88,9 @@ class Lists:
             )
         return made
 
-    def contents(self, raw: Raw, base: dict[str, object]) -> list[tuple[str, list[blocks.Member], set[str] | None]]:
+    def contents(self, raw: Raw, base: Base) -> list[tuple[str, list[blocks.Member], set[str] | None]]:
         """Id, members and (for a table) domain of each list that the block makes."""
-        name = str(base["id"])
+        name = base["id"]
         if "csv" not in raw.data:
             rows = raw.data.get("members")
             if not isinstance(rows, list):
@@ -94,33 +104,51 @@ class Lists:
         table = list(csv.DictReader(io.StringIO(text or "")))
         header = list(table[0]) if table else []
         dated = self.build.tables(raw, "dated", ("column", *_ROW_KEYS))
-        made = []
+        made: list[tuple[str, list[blocks.Member], set[str] | None]] = []
         for column in columns:
             if column not in header or header[0] != "id":
-                self.build.refuse(raw, "columns", f"`{path}` has no column `{column}`{nearest(column, header)}; its first is `id`")
+                self.build.refuse(
+                    raw,
+                    "columns",
+                    f"`{path}` has no column `{column}`{nearest(column, header)}; its first is `id`",
+                )
             for row in table:
                 if row[column] not in ("X", "", "-"):
-                    self.build.refuse(raw, "columns", f"`{row[column]}` of `{row['id']}` in `{path}` is not `X`, empty or `-`")
+                    self.build.refuse(
+                        raw,
+                        "columns",
+                        f"`{row[column]}` of `{row['id']}` in `{path}` is not `X`, empty or `-`",
+                    )
             own = [row for row in dated if column_id("", str(row.get("column"))) == column_id("", column)]
             apart = {str(row.get("id")) for row in own}
-            members = [self.member(raw, "columns", row["id"], base) for row in table if row[column] == "X" and row["id"] not in apart]
-            members += [self.member(raw, "dated", {k: v for k, v in row.items() if k != "column"}, base) for row in own]
-            made.append((column_id(name, column), members, {row["id"] for row in table if row[column] != "-"}))
+            members = [
+                self.member(raw, "columns", row["id"], base)
+                for row in table
+                if row[column] == "X" and row["id"] not in apart
+            ]
+            members += [
+                self.member(raw, "dated", {k: v for k, v in row.items() if k != "column"}, base)
+                for row in own
+            ]
+            made.append(
+                (column_id(name, column), members, {row["id"] for row in table if row[column] != "-"})
+            )
         return made
 
-    def member(self, raw: Raw, key: str, row: object, base: dict[str, object]) -> blocks.Member:
+    def member(self, raw: Raw, key: str, row: object, base: Base) -> blocks.Member:
         span, known = base["span"], base["known"]
-        assert isinstance(span, Span)
         if isinstance(row, str):
-            return blocks.Member(row, span, known)  # type: ignore[arg-type]  -- an instant, from `Build.common`
+            return blocks.Member(row, span, known)
         if not isinstance(row, dict) or not isinstance(row.get("id"), str):
             self.build.refuse(raw, key, "a member is text or a table with `id`, `from`, `until`, `known`")
         for inner in row:
             if inner not in _ROW_KEYS:
                 self.build.refuse(raw, key, f"unknown key `{inner}` in a member{nearest(inner, _ROW_KEYS)}")
         zone = self.build.provision.zone
-        start = span_of(row["from"], row.get("until"), zone) if "from" in row else Span(
-            span.start, window_of(row["until"], zone) if "until" in row else span.end
+        start = (
+            span_of(row["from"], row.get("until"), zone)
+            if "from" in row
+            else Span(span.start, window_of(row["until"], zone) if "until" in row else span.end)
         )
-        since = window_of(row["known"], zone).earliest if "known" in row else max(start.start.earliest, known)  # type: ignore[call-overload]  -- an instant, from `Build.common`
+        since = window_of(row["known"], zone).earliest if "known" in row else max(start.start.earliest, known)
         return blocks.Member(row["id"], start, since)

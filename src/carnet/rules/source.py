@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from carnet.model.errors import InputError, Problem
 from carnet.model.time import ZONES, Span, Window, instant
 from carnet.rules.rulebook import Page
+from carnet.rules.syntax import nearest
 
 FORMAT = 1
 MAX_BYTES = 1_000_000
@@ -65,7 +66,9 @@ def text_of(data: bytes, file: str, problems: list[Problem]) -> str | None:
         return data.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        problems.append(Problem(file, line, f"byte `{data[error.start]:#04x}` is not UTF-8: save the file as UTF-8"))
+        problems.append(
+            Problem(file, line, f"byte `{data[error.start]:#04x}` is not UTF-8: save the file as UTF-8")
+        )
         return None
 
 
@@ -97,7 +100,9 @@ def provisions(shelf: Mapping[str, bytes], problems: list[Problem]) -> Iterator[
 def _provision(text: str, file: str, problems: list[Problem]) -> Provision | None:
     head = _FRONT.match(text)
     if head is None:
-        problems.append(Problem(file, 1, "no front matter: begin with `+++`, `format = 1`, `title = \"…\"`, `+++`"))
+        problems.append(
+            Problem(file, 1, 'no front matter: begin with `+++`, `format = 1`, `title = "…"`, `+++`')
+        )
         return None
     data = table_of(head.group(1), file, 2, problems)
     front = _front(data, file, problems) if data is not None else None
@@ -113,7 +118,13 @@ def _provision(text: str, file: str, problems: list[Problem]) -> Provision | Non
             blocks.append(Raw(fence.group(1), block, fence.group(2), file, line))
     fences = len(re.findall(r"^```toml[ \t]+\S", text, re.M))
     if fences != len(_FENCE.findall(text)):
-        problems.append(Problem(file, 1, "a fence of a block is not closed or misspelt: write ```` ```toml rule-kind ```` … ```` ``` ````"))
+        problems.append(
+            Problem(
+                file,
+                1,
+                "a fence of a block is not closed or misspelt: write ```` ```toml KIND ```` … ```` ``` ````",
+            )
+        )
     prose = _FENCE.sub("", text[head.end() :]).strip()
     page = Page(file, front.title, f"{front.source} ({front.dated})" if front.source else "", prose)
     return Provision(page, front, regime, ZONES.get(parts[0]), blocks)
@@ -123,12 +134,10 @@ def _front(data: dict[str, object], file: str, problems: list[Problem]) -> Front
     known = Front.__struct_fields__
     for key in data:
         if key not in known:
-            from carnet.rules.syntax import nearest
-
             problems.append(Problem(file, 1, f"unknown key `{key}` in the front matter{nearest(key, known)}"))
             return None
     if data.get("format") != FORMAT or not isinstance(data.get("title"), str):
-        problems.append(Problem(file, 1, f"the front matter needs `format = {FORMAT}` and `title = \"…\"`"))
+        problems.append(Problem(file, 1, f'the front matter needs `format = {FORMAT}` and `title = "…"`'))
         return None
     verified = data.get("verified")
     if verified is not None and not isinstance(verified, dt.date):
@@ -158,7 +167,9 @@ def window_of(value: object, zone: ZoneInfo | None) -> Window:
             raise InputError("a window's `earliest` lies after its `latest`: swap them")
         return window
     if not isinstance(value, dt.date):
-        raise InputError(f"`{value}` is not an instant: write `2026-06-12T17:21:00-04:00` or `2026-06-12`, unquoted")
+        raise InputError(
+            f"`{value}` is not an instant: write `2026-06-12T17:21:00-04:00` or `2026-06-12`, unquoted"
+        )
     exact = instant(value, zone)
     return Window(exact, exact)
 
@@ -170,5 +181,7 @@ def span_of(start: object, end: object | None, zone: ZoneInfo | None) -> Span:
     """
     span = Span(window_of(start, zone), window_of(end, zone) if end is not None else None)
     if span.end is not None and span.end.latest <= span.start.earliest:
-        raise InputError("`until` does not lie after `from`: intervals are half-open, `through D` ends at D+1")
+        raise InputError(
+            "`until` does not lie after `from`: intervals are half-open, `through D` ends at D+1"
+        )
     return span

@@ -58,7 +58,11 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 
 def parse(
-    text: str, *, terms: Terms, scope: Mapping[str, str] = ENTITIES, names: Names = Names()  # noqa: B008 -- frozen
+    text: str,
+    *,
+    terms: Terms,
+    scope: Mapping[str, str] = ENTITIES,
+    names: Names | None = None,
 ) -> tree.Tree:
     """The tree of a condition. `scope` maps the names of entities to their kinds.
 
@@ -67,8 +71,10 @@ def parse(
     try:
         body = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise SyntaxProblem(f"`{_short(text)}` is not a condition: write it like `a.b == 'c' and not d.e`") from None
-    return _Parser(text.strip(), terms, scope, names).truth(body)
+        raise SyntaxProblem(
+            f"`{_short(text)}` is not a condition: write it like `a.b == 'c' and not d.e`"
+        ) from None
+    return _Parser(text.strip(), terms, scope, names or Names()).truth(body)
 
 
 def parse_value(text: str, *, terms: Terms, scope: Mapping[str, str] = ENTITIES) -> tree.Value:
@@ -92,8 +98,8 @@ class _Parser:
     def __init__(self, text: str, terms: Terms, scope: Mapping[str, str], names: Names) -> None:
         self.text, self.terms, self.scope, self.names = text, terms, scope, names
 
-    def fail(self, node: ast.AST, why: str) -> NoReturn:
-        raise SyntaxProblem(f"`{_short(ast.get_source_segment(self.text, node) or self.text)}` {why}")  # type: ignore[arg-type]  -- every node here is an expression
+    def fail(self, node: ast.expr, why: str) -> NoReturn:
+        raise SyntaxProblem(f"`{_short(ast.get_source_segment(self.text, node) or self.text)}` {why}")
 
     def spec(self, node: ast.Attribute) -> tuple[tree.Term, TermSpec]:
         if not isinstance(node.value, ast.Name):
@@ -104,7 +110,11 @@ class _Parser:
             self.fail(node, f"speaks of an unknown entity `{entity}`{nearest(entity, self.scope)}")
         found = self.find(entity, kind, name)
         if found is None:
-            known = [path.partition(".")[2] for path in self.terms.specs if path.startswith((f"{kind}.", f"{entity}."))]
+            known = [
+                path.partition(".")[2]
+                for path in self.terms.specs
+                if path.startswith((f"{kind}.", f"{entity}."))
+            ]
             self.fail(node, f"is not a known fact{nearest(name, known or ACT_TERMS)}")
         return tree.Term(entity, name), found
 
@@ -167,7 +177,9 @@ class _Parser:
             equal = self.equals(node, value, spec, right)
             return equal if isinstance(op, ast.Eq) else tree.Not(equal)
         if type(op) not in _OPS:
-            self.fail(node, "uses an operator that rules do not have: use `==`, `!=`, `<`, `<=`, `>`, `>=` or `in`")
+            self.fail(
+                node, "uses an operator that rules do not have: use `==`, `!=`, `<`, `<=`, `>`, `>=` or `in`"
+            )
         if not isinstance(value, tree.Term) or spec.type not in ("number", "date"):
             self.fail(node, f"orders a `{spec.type}`: only numbers and dates have an order")
         literal = self.number(right, spec) if spec.type == "number" else self.date(right)
@@ -177,7 +189,10 @@ class _Parser:
         if isinstance(right, ast.Attribute | ast.Call) and not _is_call(right, "date"):
             other, other_spec = self.value(right)
             if spec.type != other_spec.type or spec.type not in ("enum", "id", "country", "number"):
-                self.fail(node, f"compares a `{spec.type}` with a `{other_spec.type}`: both must be one type of value")
+                self.fail(
+                    node,
+                    f"compares a `{spec.type}` with a `{other_spec.type}`: both must be one type of value",
+                )
             return tree.Same(value, other)
         if spec.type == "number":
             return tree.Equals(value, self.number(right, spec))
@@ -204,7 +219,9 @@ class _Parser:
         except InvalidOperation:
             self.fail(node, "is not a decimal number")
         if exact != exact.to_integral_value() or abs(exact) > _MAX:
-            self.fail(node, f"is not a whole number of the unit `{spec.unit}` of `{spec.path}` within 64 bits")
+            self.fail(
+                node, f"is not a whole number of the unit `{spec.unit}` of `{spec.path}` within 64 bits"
+            )
         return int(exact)
 
     def date(self, node: ast.expr) -> str:
@@ -228,7 +245,10 @@ class _Parser:
                     self.fail(node, f"names a list that does not exist{nearest(name, lists)}")
                 wanted = spec.path if kind == "enum" else kind
                 if lists is not None and lists[name] not in (wanted, kind):
-                    self.fail(node, f"holds members of type `{lists[name]}`, and `{spec.path}` is of type `{wanted}`")
+                    self.fail(
+                        node,
+                        f"holds members of type `{lists[name]}`, and `{spec.path}` is of type `{wanted}`",
+                    )
                 return tree.ListRef(name)
             case ast.Dict() | ast.List() | ast.Tuple():
                 self.fail(node, "is not a set with members: write `{'a', 'b'}` or `list('id')`")
@@ -282,30 +302,45 @@ class _Parser:
         members = self.members(node.args[1], spec, spec.of)
         empty = self.flag(node, "if_empty")
         if name == "all_of" and empty is None:
-            self.fail(node, "does not say what holds for an empty set: add `if_empty=True` or `if_empty=False`")
+            self.fail(
+                node, "does not say what holds for an empty set: add `if_empty=True` or `if_empty=False`"
+            )
         if name == "any_of" and empty is not None:
             self.fail(node, "needs no `if_empty`: no member of an empty set is in anything")
         return tree.Quantified("any" if name == "any_of" else "all", term, members, bool(empty))
 
     def parties(self, node: ast.Call, name: str) -> tree.Tree:
-        if len(node.args) != 2 or not isinstance(node.args[0], ast.Set) or not isinstance(node.args[1], ast.Name):
+        if (
+            len(node.args) != 2
+            or not isinstance(node.args[0], ast.Set)
+            or not isinstance(node.args[1], ast.Name)
+        ):
             self.fail(node, f"takes roles and a definition: `{name}({{'end_user'}}, foreign_person)`")
-        roles = [role.value if isinstance(role, ast.Constant) else None for role in node.args[0].elts]
+        values = [role.value if isinstance(role, ast.Constant) else None for role in node.args[0].elts]
+        roles = [value if isinstance(value, str) else "" for value in values]
         definition = node.args[1].id
         known = self.names.definitions
         if known is not None and known.get(definition) != "party":
             why = "is not a definition" if definition not in known else f"is about a `{known[definition]}`"
-            self.fail(node, f"needs a definition about a `party`: `{definition}` {why}{nearest(definition, known)}")
+            self.fail(
+                node, f"needs a definition about a `party`: `{definition}` {why}{nearest(definition, known)}"
+            )
         for role in roles:
-            if not isinstance(role, str) or (self.terms.roles and role not in (*self.terms.roles, *PARTY_ENTITIES)):
-                self.fail(node, f"names an unknown role `{role}`{nearest(str(role), [*self.terms.roles, *PARTY_ENTITIES])}")
+            if not role or (self.terms.roles and role not in (*self.terms.roles, *PARTY_ENTITIES)):
+                self.fail(
+                    node,
+                    f"names an unknown role `{role}`{nearest(role, [*self.terms.roles, *PARTY_ENTITIES])}",
+                )
         empty = self.flag(node, "if_empty")
         if name == "all_party" and empty is None:
-            self.fail(node, "does not say what holds when there is no such party: add `if_empty=True` or `if_empty=False`")
+            self.fail(
+                node,
+                "does not say what holds when there is no such party: add `if_empty=True` or `=False`",
+            )
         if name == "any_party" and empty is not None:
             self.fail(node, "needs no `if_empty`: nothing holds of a party that is not there")
-        calls = tuple(tree.Call(definition, str(role)) for role in sorted(map(str, roles)) if role in PARTY_ENTITIES)
-        rest = tuple(sorted(str(role) for role in roles if role not in PARTY_ENTITIES))
+        calls = tuple(tree.Call(definition, role) for role in sorted(roles) if role in PARTY_ENTITIES)
+        rest = tuple(sorted(role for role in roles if role not in PARTY_ENTITIES))
         every = name == "all_party"
         if not rest:
             return tree.And(calls) if every else tree.Or(calls)
@@ -316,8 +351,14 @@ class _Parser:
         return tree.And((*calls, group)) if every else tree.Or((*calls, group))
 
     def elapsed(self, node: ast.Call) -> tree.Tree:
-        years = node.keywords[0].value if len(node.keywords) == 1 and node.keywords[0].arg == "years" else None
-        if len(node.args) != 1 or not isinstance(node.args[0], ast.Attribute) or not isinstance(years, ast.Constant):
+        years = (
+            node.keywords[0].value if len(node.keywords) == 1 and node.keywords[0].arg == "years" else None
+        )
+        if (
+            len(node.args) != 1
+            or not isinstance(node.args[0], ast.Attribute)
+            or not isinstance(years, ast.Constant)
+        ):
             self.fail(node, "takes a date and whole years: `elapsed(recipient.hired, years=1)`")
         term, spec = self.spec(node.args[0])
         if spec.type != "date" or type(years.value) is not int or not 0 < years.value < 1000:

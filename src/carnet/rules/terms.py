@@ -6,6 +6,7 @@ from typing import Literal
 from msgspec import Struct
 
 TermType = Literal["bool", "enum", "id", "country", "number", "date", "statuses", "set"]
+MemberType = Literal["enum", "id", "country"]
 Who = Literal["user", "employer", "operator"]
 
 PARTY_ENTITIES = frozenset({"recipient", "exporter"})
@@ -26,7 +27,7 @@ class TermSpec(Struct, frozen=True, kw_only=True):
     path: str
     type: TermType
     cite: str
-    of: Literal["enum", "id", "country"] | None = None
+    of: MemberType | None = None
     values: tuple[str, ...] = ()
     unit: str = "1"
     who: Who = "user"

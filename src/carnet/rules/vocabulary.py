@@ -4,12 +4,12 @@
 import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import get_args
+from typing import NoReturn, cast, get_args
 
-from carnet.model.errors import Problem
+from carnet.model.errors import CarnetError, Problem
 from carnet.rules.source import FORMAT, table_of, text_of
 from carnet.rules.syntax import nearest
-from carnet.rules.terms import Presumption, Terms, TermSpec, TermType, Who
+from carnet.rules.terms import MemberType, Presumption, Terms, TermSpec, TermType, Who
 
 KINDS = ("transaction", "item", "party", "recipient", "exporter", "end_use")
 LEVELS = ("S0", "S1", "S2", "S3", "S4")
@@ -30,9 +30,16 @@ def read_terms(shelves: tuple[Mapping[str, bytes], ...], problems: list[Problem]
     return Terms(specs, tuple(roles))
 
 
+class _Refused(CarnetError):
+    """Raised inside this module for one word: its path and the message."""
+
+
 class _Words:
     def __init__(self, text: str, data: dict[str, object], problems: list[Problem]) -> None:
         self.text, self.data, self.problems = text, data, problems
+
+    def refuse(self, path: str, message: str) -> NoReturn:
+        raise _Refused(path, message)
 
     def problem(self, path: str, message: str) -> None:
         found = re.search(rf"^\[{re.escape(path)}\]", self.text, re.M)
@@ -54,48 +61,61 @@ class _Words:
                 path = f"{entity}.{name}"
                 if path in specs:
                     self.problem(path, f"`{path}` is declared twice: keep one")
-                elif isinstance(spec, dict) and (word := self.word(path, spec)) is not None:
-                    specs[path] = word
                 elif not isinstance(spec, dict):
                     self.problem(path, f"`{path}` is not a table: write `[{path}]` and its keys")
+                else:
+                    try:
+                        specs[path] = self.word(path, spec)
+                    except _Refused as refused:
+                        self.problem(*refused.args)
 
-    def word(self, path: str, data: dict[str, object]) -> TermSpec | None:
+    def word(self, path: str, data: dict[str, object]) -> TermSpec:
         for key in data:
             if key not in _KEYS:
-                return self.problem(path, f"unknown key `{key}` of `{path}`{nearest(key, _KEYS)}")
+                self.refuse(path, f"unknown key `{key}` of `{path}`{nearest(key, _KEYS)}")
         kind, who, level = data.get("type"), data.get("who", "user"), data.get("level", "S0")
         of, values, cite = data.get("of"), data.get("values", []), data.get("cite")
         if kind not in get_args(TermType):
-            return self.problem(path, f"`{kind}` is not a type{nearest(str(kind), get_args(TermType))}")
+            self.refuse(path, f"`{kind}` is not a type{nearest(str(kind), get_args(TermType))}")
         if not isinstance(cite, str) or not cite:
-            return self.problem(path, f"`{path}` has no citation: add `cite = \"…\"`")
+            self.refuse(path, f'`{path}` has no citation: add `cite = "…"`')
         if who not in get_args(Who) or level not in LEVELS:
-            return self.problem(path, f"`{path}` needs `who` among {get_args(Who)} and `level` among {LEVELS}")
+            self.refuse(path, f"`{path}` needs `who` among {get_args(Who)} and `level` among {LEVELS}")
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-            return self.problem(path, f"`values` of `{path}` must be a list of texts")
+            self.refuse(path, f"`values` of `{path}` must be a list of texts")
         if "enum" in (kind, of) and not values:
-            return self.problem(path, f"`{path}` is an enum without `values`: list them")
+            self.refuse(path, f"`{path}` is an enum without `values`: list them")
         if (kind == "set") != (of in ("enum", "id", "country")):
-            return self.problem(path, f"a set says what it is `of` (enum, id, country), and nothing else does: `{path}`")
+            self.refuse(
+                path, f"a set says what it is `of` (enum, id, country), and nothing else does: `{path}`"
+            )
         unit = str(data.get("unit", "1"))
         try:
             Decimal(unit)
         except InvalidOperation:
-            return self.problem(path, f"`unit = {unit}` of `{path}` is not a decimal number in quotes")
+            self.refuse(path, f"`unit = {unit}` of `{path}` is not a decimal number in quotes")
         presumption = self.presumption(path, str(kind), values, data.get("presumption"))
         return TermSpec(
-            path=path, type=kind, cite=cite, of=of, values=tuple(values), unit=unit, who=who,  # type: ignore[arg-type]  -- checked above
-            level=str(level), presumption=presumption, knowledge=data.get("knowledge") is True,
+            path=path,
+            type=cast(TermType, kind),
+            cite=cite,
+            of=cast("MemberType | None", of),
+            values=tuple(values),
+            unit=unit,
+            who=cast(Who, who),
+            level=str(level),
+            presumption=presumption,
+            knowledge=data.get("knowledge") is True,
         )
 
     def presumption(self, path: str, kind: str, values: list[object], given: object) -> Presumption | None:
         if given is None:
             return None
         if not isinstance(given, dict) or not given.get("cite") or set(given) != {"value", "cite"}:
-            return self.problem(path, f"the presumption of `{path}` needs `value` and `cite`: the law must supply it")
+            self.refuse(path, f"the presumption of `{path}` needs `value` and `cite`: the law must supply it")
         value = given["value"]
         if kind not in ("enum", "bool") or path.endswith(("us_status", "location")):
-            return self.problem(path, f"`{path}` may have no presumption: status, place and lists are never presumed")
+            self.refuse(path, f"`{path}` may have no presumption: status, place and lists are never presumed")
         if (kind == "enum" and value not in values) or (kind == "bool" and not isinstance(value, bool)):
-            return self.problem(path, f"`{value}` is not a value of `{path}`{nearest(str(value), map(str, values))}")
+            self.refuse(path, f"`{value}` is not a value of `{path}`{nearest(str(value), map(str, values))}")
         return Presumption(value, str(given["cite"]))
