@@ -49,6 +49,10 @@ class Days(Struct, frozen=True, forbid_unknown_fields=True):
     last: int
 
 
+ANY_DAY = Days(1, dt.date.max.toordinal())
+"""A date of which nothing is known."""
+
+
 def days(text: str) -> Days:
     """`2025`, `2025-05` or `2025-05-15` as the days it may be.
 

@@ -5,11 +5,15 @@ Every field may be left out (the fact is missing) or written short, as a `Fact`,
 (`carnet.model.written`). Money and operations are exact decimals; write big ones as text, `"1.5e26"`.
 """
 
+from collections.abc import Collection, Iterator
 from decimal import Decimal
 from typing import Literal
 
 from msgspec import Struct
 
+from carnet.model.errors import InputError
+from carnet.model.leaves import Path, first_problem
+from carnet.model.reading import decode, shown
 from carnet.model.written import Country, Day, Fact, Id, Instant, SetFact, StatusSince
 
 Event = Literal[
@@ -245,3 +249,44 @@ KNOWLEDGE = frozenset(
     }
 )
 """What somebody knew: only facts recorded by then count, as `knowledge = true` in `terms.toml`."""
+
+
+def entities(transaction: Transaction) -> Iterator[tuple[Path, Struct]]:
+    """Every entity of a transaction that has facts, and where it stands in it."""
+    yield (), transaction
+    yield ("item",), transaction.item
+    yield ("recipient",), transaction.recipient
+    yield ("exporter",), transaction.exporter
+    yield ("end_use",), transaction.end_use
+    for role in Parties.__struct_fields__:
+        given: Role = getattr(transaction.parties, role)
+        within: Path = ("parties", role, "some") if isinstance(given, SomeParties) else ("parties", role)
+        members = given.some if isinstance(given, SomeParties) else given or ()
+        for index, party in enumerate(members):
+            yield (*within, index), party
+
+
+def read_transaction(
+    data: bytes, *, file: str = "-", countries: Collection[str] | None = None
+) -> Transaction:
+    """The transaction that JSON (or, where `file` ends in `.toml`, TOML) says. `countries` are the ids that
+    the rulebook knows; None takes any.
+
+    Raises InputError, one sentence that names file, line and value, for what can't be read, for an
+    unknown country and for plain facts of one party that can't both be true. Facts of several sources
+    that disagree are no error: they are a conflict in the view.
+    """
+    return decode(
+        data,
+        Transaction,
+        file=file,
+        check=lambda transaction: first_problem(entities(transaction), UNITS, countries),
+    )
+
+
+def check_transaction(transaction: Transaction, countries: Collection[str] | None = None) -> None:
+    """The checks of `read_transaction` for a transaction made in Python. Raises InputError."""
+    problem = first_problem(entities(transaction), UNITS, countries)
+    if problem is not None:
+        path, message = problem
+        raise InputError(f"{message} (at `{shown(path)}`)")

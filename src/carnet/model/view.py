@@ -4,23 +4,19 @@ The rules that read it, and the words and levels they declare, are not here."""
 import datetime as dt
 import typing
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from carnet.model.contradictions import contradictions
-from carnet.model.facts import Group, Known, Partial, Status, Statuses, Unknown, Values
+from carnet.model.facts import Group, Known, Partial, Statuses, Unknown, Values
+from carnet.model.leaves import Kind, convert, facts_of
 from carnet.model.merge import CONFLICT, either, merged
-from carnet.model.time import Days, days
+from carnet.model.time import ANY_DAY
 from carnet.model.transaction import KNOWLEDGE, UNITS, Party, SomeParties, Transaction
-from carnet.model.written import Day, Evidence, Fact, SetFact, StatusSince, number
-
-ANY_DAY = Days(1, dt.date.max.toordinal())
+from carnet.model.written import Evidence, Fact, SetFact
 
 SILENT = (Unknown("missing"), Unknown("stale"))
 """What a fact says that names no value and no conflict: it leaves the word to others."""
-
-Kind = typing.Literal["value", "number", "day", "set", "statuses"]
 
 
 class View(Struct, frozen=True, kw_only=True):
@@ -68,37 +64,6 @@ def view(
             reader.group(f"parties.{role}", given, values, stated)
     until = min(reader.edges.values(), default=None)
     return View(values=values, stated=stated, held=reader.held, until=until, edges=reader.edges)
-
-
-def _kinds(entity: type[Struct]) -> tuple[tuple[str, Kind], ...]:
-    """The attributes of an entity that are facts, and how each is read."""
-    hints = typing.get_type_hints(entity, include_extras=True)
-    found: list[tuple[str, Kind]] = []
-    for field in structs.fields(entity):
-        parts = typing.get_args(hints[field.name])
-        if not any(typing.get_origin(part) in (Fact, SetFact) for part in parts):
-            continue
-        kind: Kind = "value"
-        if SetFact[StatusSince] in parts:
-            kind = "statuses"
-        elif any(typing.get_origin(part) is SetFact for part in parts):
-            kind = "set"
-        elif Fact[Day] in parts:
-            kind = "day"
-        elif Decimal in parts:
-            kind = "number"
-        found.append((field.name, kind))
-    return tuple(found)
-
-
-_PLANS: dict[type, tuple[tuple[str, Kind], ...]] = {}
-
-
-def facts_of(entity: type[Struct]) -> tuple[tuple[str, Kind], ...]:
-    """The attributes of a transaction's entity that are facts (not `format`, `id` of the transaction …)."""
-    if entity not in _PLANS:
-        _PLANS[entity] = _kinds(entity)
-    return _PLANS[entity]
 
 
 class _Reader:
@@ -227,24 +192,17 @@ class _Reader:
         return either(options)
 
     def convert(self, path: str, kind: Kind, raw: object) -> Known:
-        """A written value as a value of a view."""
-        if kind == "value":
-            return typing.cast(Known, raw)
-        if kind == "set":
-            return frozenset(typing.cast(tuple[str, ...], raw))
-        if kind == "number":
-            return number(typing.cast(Decimal, raw), self.units.get(path, "1"))
-        if kind == "day":
-            return days(typing.cast(str, raw))
-        entries = []
-        for entry in typing.cast(tuple[StatusSince, ...], raw):
-            since = ANY_DAY if entry.since is None else days(entry.since)
-            if entry.since is not None and since.first > self.today:
-                start = dt.datetime.combine(dt.date.fromordinal(since.first), dt.time(), dt.UTC)
-                self.edge(path, start)
-            else:
-                entries.append(Status(entry.country, since))
-        return Statuses(tuple(entries), complete=True)
+        """A written value as a value of a view; a status that only begins later is not held yet."""
+        value = convert(kind, raw, self.units.get(path, "1"))
+        if not isinstance(value, Statuses):
+            return value
+        later = [
+            entry for entry in value.entries if entry.since.first > self.today and entry.since != ANY_DAY
+        ]
+        for entry in later:
+            day = dt.date.fromordinal(entry.since.first)
+            self.edge(path, dt.datetime.combine(day, dt.time(), dt.UTC))
+        return Statuses(tuple(entry for entry in value.entries if entry not in later), value.complete)
 
 
 def _reaches(fact: Evidence, needed: str) -> bool:

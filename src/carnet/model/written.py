@@ -74,6 +74,10 @@ class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, om
         ):
             raise ValueError("`valid_until` is not after `valid_from`: the fact is never valid")
 
+    def plain(self) -> bool:
+        """Whether it is claimed without an assurance level and for all time."""
+        return all(getattr(self, name) is None for name in _DRESS if name not in ("source", "observed"))
+
     def _dressed(self) -> bool:
         return any(getattr(self, name) is not None for name in _DRESS)
 

@@ -1,0 +1,301 @@
+"""From bytes to a frozen struct, or one sentence on what to change: JSON and TOML, for any type of the
+model. What the values mean is not here."""
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from typing import NoReturn, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from carnet.model.errors import InputError
+from carnet.model.leaves import Path
+
+T = TypeVar("T")
+
+LIMIT = 1_000_000
+"""Bytes that one input may have."""
+
+_DEPTH = 40
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[\.\.\.\]")
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
+
+
+def decode(
+    data: bytes, of: type[T], *, file: str, check: Callable[[T], tuple[Path, str] | None] | None = None
+) -> T:
+    """The struct that the bytes say; `file` is its name in messages, TOML if it ends in `.toml`. `check` may
+    find a problem in the struct, and where.
+
+    Raises InputError, naming file, line and value, for anything else: over 1 MB, not UTF-8, bad JSON or
+    TOML, a key twice, an unknown field, a wrong value.
+    """
+    if len(data) > LIMIT:
+        raise InputError(f"{file}: `{len(data)}` bytes are over the limit of {LIMIT}: split it up")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        byte = f"0x{data[error.start]:02x}"
+        raise InputError(f"{file}:{line}: the byte `{byte}` is not UTF-8: save the file as UTF-8") from None
+    document = _Toml(text, file) if file.endswith(".toml") else _Json(text, file)
+    plain = document.read()
+    try:
+        read = msgspec.convert(plain, of)
+        found = check(read) if check is not None else None
+        if found is None:
+            return read
+        path, problem = found
+        problem = f"{problem} (at `{shown(path)}`)"
+    except msgspec.ValidationError as error:
+        message, _, where = str(error).rpartition(" - at `")
+        path = _path(where.rstrip("`")) if message else ()
+        problem, path = _explain(message or str(error), path, plain, of)
+    raise InputError(f"{file}:{document.line(path)}: {problem}")
+
+
+def shown(path: Path) -> str:
+    """A path as people write it: `parties.end_user[0].us_status`."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return text.removeprefix(".")
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """`; did you mean …?`, or nothing."""
+    found = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
+    return f"; did you mean `{found[0]}`?" if found else ""
+
+
+class _Json:
+    def __init__(self, text: str, file: str) -> None:
+        self.text, self.file = text, file
+
+    def read(self) -> object:
+        depth = 0
+        for token in _TOKEN.finditer(self.text):
+            depth += (token[0] in "{[") - (token[0] in "}]")
+            if depth > _DEPTH:
+                line = self.text.count("\n", 0, token.start()) + 1
+                raise InputError(
+                    f"{self.file}:{line}: nested more than {_DEPTH} deep: nothing here needs that"
+                )
+        try:
+            return json.loads(
+                self.text,
+                object_pairs_hook=self.unique,
+                parse_float=Decimal,
+                parse_constant=self.constant,
+            )
+        except json.JSONDecodeError as error:
+            near = self.text[error.pos : error.pos + 20].split("\n")[0]
+            seen = f"at `{near}`" if near else "at the end"
+            raise InputError(f"{self.file}:{error.lineno}: not JSON {seen}: {error.msg.lower()}") from None
+        except ValueError as error:
+            raise InputError(f"{self.file}: not JSON: {error}") from None
+
+    def unique(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for key, value in pairs:
+            if key in found:
+                lines = [at.start() for at in re.finditer(re.escape(json.dumps(key)), self.text)]
+                line = self.text.count("\n", 0, lines[-1]) + 1 if lines else 1
+                raise InputError(f"{self.file}:{line}: `{key}` stands twice in one object: keep one")
+            found[key] = value
+        return found
+
+    def constant(self, name: str) -> NoReturn:
+        line = self.text.count("\n", 0, self.text.find(name)) + 1
+        raise InputError(
+            f"{self.file}:{line}: `{name}` is not a number: leave the fact out if it is not known"
+        )
+
+    def line(self, path: Path) -> int:
+        """The line of the key or member at the path, or of the last of its parents that is there."""
+        lines = dict(self.places())
+        while path and path not in lines:
+            path = path[:-1]
+        return self.text.count("\n", 0, lines.get(path, 0)) + 1
+
+    def places(self) -> Iterator[tuple[Path, int]]:
+        """Where each key and each member of an array stands."""
+        open_: list[tuple[str, Path]] = []
+        path: Path = ()
+        key_next = False
+        for token in _TOKEN.finditer(self.text):
+            text = token[0]
+            if text in "}]":
+                path = open_.pop()[1]
+            elif text == ",":
+                kind, parent = open_[-1]
+                key_next = kind == "{"
+                path = parent if key_next else (*parent, int(path[-1]) + 1)
+            elif key_next and text != ":":
+                path = (*open_[-1][1], json.loads(text))
+                yield path, token.start()
+                key_next = False
+            elif text in "{[":
+                yield path, token.start()
+                open_.append((text, path))
+                key_next = text == "{"
+                path = path if key_next else (*path, 0)
+            elif text != ":":
+                yield path, token.start()
+
+
+class _Toml:
+    def __init__(self, text: str, file: str) -> None:
+        self.text, self.file = text, file
+
+    def read(self) -> object:
+        try:
+            return tomllib.loads(self.text, parse_float=Decimal)
+        except tomllib.TOMLDecodeError as error:
+            found = re.search(r"line (\d+)", str(error))
+            line = found[1] if found else self.text.count("\n") + 1
+            what = str(error).partition(" (at")[0].lower()
+            raise InputError(f"{self.file}:{line}: not TOML: {what}") from None
+        except (RecursionError, ValueError) as error:
+            raise InputError(f"{self.file}: not TOML: {error}") from None
+
+    def line(self, path: Path) -> int:
+        """The line where the last named step of the path stands, as far as text alone can tell."""
+        start = 0
+        for step in (step for step in path if isinstance(step, str)):
+            found = re.compile(rf"(?<![\w-]){re.escape(step)}(?![\w-])").search(self.text, start)
+            start = found.start() if found else start
+        return self.text.count("\n", 0, start) + 1
+
+
+def _path(where: str) -> Path:
+    """`$.recipient.nationalities[0]` as steps; `[...]`, any key of a mapping, ends it."""
+    steps: list[str | int] = []
+    for match in _STEP.finditer(where):
+        if match[1] is not None:
+            steps.append(match[1])
+        elif match[2] is not None:
+            steps.append(int(match[2]))
+        else:
+            break
+    return tuple(steps)
+
+
+def _explain(message: str, path: Path, plain: object, of: type) -> tuple[str, Path]:
+    """The sentence for a message of msgspec, and the path it is about."""
+    name = shown(path) or "the document"
+    value = _at(plain, path)
+    if found := re.match(r"Object contains unknown field `(.*)`", message):
+        word, known = found[1], _fields(of, path)
+        near = nearest(word, known) or _elsewhere(word, of)
+        return f"unknown field `{shown((*path, word))}`{near or _among(known)}", (*path, word)
+    if found := re.match(r"Object missing required field `(.*)`", message):
+        return f"`{shown((*path, found[1]))}` is missing: add it{_example(found[1])}", path
+    if message.startswith("Invalid enum value"):
+        allowed = _values(of, path)
+        near = nearest(str(value), allowed) or _among(allowed)
+        return f"`{value}` is not a value of `{name}`{near}", path
+    if "timezone component" in message:
+        return f"`{value}` at `{name}` has no zone: add `Z` or an offset like `-04:00`", path
+    if "datetime" in message:
+        return (
+            f"`{_short(value)}` at `{name}` is not an instant: write it like `2026-06-12T17:21:00-04:00`",
+            path,
+        )
+    if "[A-Z]{2}" in message:
+        return (
+            f"`{_short(value)}` at `{name}` is not a country: write its id, two capital letters, like `FR`",
+            path,
+        )
+    if r"\d{4}" in message:
+        return f"`{_short(value)}` at `{name}` is not a date: write `2025`, `2025-05` or `2025-05-15`", path
+    if message.startswith("Expected `str` of length"):
+        return f"`{name}` is an id: write 1 to 200 characters", path
+    if found := re.match(r"Expected `(.*)`, got `(.*)`", message):
+        wanted = " or ".join(_KINDS.get(kind, kind) for kind in found[1].split(" | ") if kind != "null")
+        return f"`{_short(value)}` at `{name}` is {_KINDS.get(found[2], found[2])}: write {wanted}", path
+    if message == "Invalid decimal string":
+        return f"`{_short(value)}` at `{name}` is not a number: write it like `12`, `0.5` or `1.5e26`", path
+    return f"`{name}`: {message}", path
+
+
+_KINDS = {
+    "str": "text",
+    "object": "an object of fields",
+    "array": "an array",
+    "bool": "true or false",
+    "int": "a number",
+    "float": "a number",
+    "decimal": "a number",
+    "datetime": "an instant",
+    "null": "null",
+}
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _among(words: Iterable[str]) -> str:
+    listed = sorted(words)
+    return f": write one of {', '.join(f'`{word}`' for word in listed)}" if 0 < len(listed) <= 12 else ""
+
+
+def _example(field: str) -> str:
+    return ", such as `2026-06-12T17:21:00-04:00`" if field == "at" else ""
+
+
+def _at(plain: object, path: Path) -> object:
+    for step in path:
+        if isinstance(plain, dict):
+            plain = plain.get(step)
+        elif isinstance(plain, list) and isinstance(step, int) and step < len(plain):
+            plain = plain[step]
+    return plain
+
+
+def _nodes(of: type, path: Path) -> list[inspect.Type]:
+    """What may stand at a path of a type."""
+    nodes = _unions([inspect.type_info(of)])
+    for step in path:
+        below: list[inspect.Type] = []
+        for node in nodes:
+            if isinstance(node, inspect.StructType):
+                below += [field.type for field in node.fields if field.encode_name == step]
+            elif isinstance(node, inspect.VarTupleType) and isinstance(step, int):
+                below.append(node.item_type)
+        nodes = _unions(below)
+    return nodes
+
+
+def _unions(nodes: list[inspect.Type]) -> list[inspect.Type]:
+    flat: list[inspect.Type] = []
+    for node in nodes:
+        if isinstance(node, inspect.Metadata):
+            flat += _unions([node.type])
+        elif isinstance(node, inspect.UnionType):
+            flat += _unions(list(node.types))
+        else:
+            flat.append(node)
+    return flat
+
+
+def _fields(of: type, path: Path) -> list[str]:
+    structs = [node for node in _nodes(of, path) if isinstance(node, inspect.StructType)]
+    return [field.encode_name for node in structs for field in node.fields]
+
+
+def _values(of: type, path: Path) -> list[str]:
+    literals = [node for node in _nodes(of, path) if isinstance(node, inspect.LiteralType)]
+    return [str(value) for node in literals for value in node.values]
+
+
+def _elsewhere(word: str, of: type) -> str:
+    """The same word, one level down in another part of the document."""
+    for part in _fields(of, ()):
+        if word in _fields(of, (part,)):
+            return f"; did you mean `{part}.{word}`?"
+    return ""
