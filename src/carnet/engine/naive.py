@@ -114,13 +114,17 @@ class World(msgspec.Struct, frozen=True):
         """The red flags, true and unresolved, that defeat the presumption on a fact."""
         spec = self.book.terms.of_path(path)
         flags = (flag for flag in self.visible(blocks.RedFlag) if spec and spec.path in flag.defeats)
-        found = (msgspec.structs.replace(self, act=None, bound={}).effective(flag, flag.when) for flag in flags)
+        found = (
+            msgspec.structs.replace(self, act=None, bound={}).effective(flag, flag.when) for flag in flags
+        )
         return [flag for flag in found if flag.true]
 
     def unknown(self, path: str, value: Unknown) -> Kleene:
         if value.cause in ASKABLE:
             return ask(path)
-        return HUMAN._replace(asks=asks_of(self.defeating(path)) if value.cause == "red_flag" else frozenset())
+        return HUMAN._replace(
+            asks=asks_of(self.defeating(path)) if value.cause == "red_flag" else frozenset()
+        )
 
     def among(self, path: str, value: Known, tests: Mapping[str, Kleene]) -> Kleene:
         """An unknown value: decided if every candidate is decided alike."""
@@ -134,12 +138,16 @@ class World(msgspec.Struct, frozen=True):
         if isinstance(members, tree.Literals):
             return known(value in members.members)
         lists, name = {block.id: block for block in self.visible(blocks.List)}, members.id
-        while over := [b.id for b in lists.values() if b.prevails == name and b.content.holds(self.at) == "yes"]:
+        while over := [
+            b.id for b in lists.values() if b.prevails == name and b.content.holds(self.at) == "yes"
+        ]:
             name = over[0]
         found = lists.get(name)
         if found is None or found.content.holds(self.at) == "no":
             return ask(f"list:{name}")
-        if found.content.holds(self.at) == "maybe" or (found.domain is not None and value not in found.domain):
+        if found.content.holds(self.at) == "maybe" or (
+            found.domain is not None and value not in found.domain
+        ):
             return HUMAN
         rows = (row for row in found.members if row.id == value and row.known <= self.known)
         return some(every((self.force(row.span), no(self.suspended(f"{name}#{value}")))) for row in rows)
@@ -163,8 +171,10 @@ class World(msgspec.Struct, frozen=True):
                 return HUMAN if chosen is None else self.read(chosen)
             case tree.IsUnknown(part):
                 inner = self.read(part)
-                return known(False) if inner.true or inner.false else TRUE._replace(
-                    may_false=inner.may_true or inner.may_false, asks=inner.asks
+                return (
+                    known(False)
+                    if inner.true or inner.false
+                    else TRUE._replace(may_false=inner.may_true or inner.may_false, asks=inner.asks)
                 )
             case tree.Resolved(flag):
                 resolved = self.values.get(RESOLVED, frozenset())
@@ -188,7 +198,13 @@ class World(msgspec.Struct, frozen=True):
 
     def atom(self, node: tree.Holds | tree.Equals | tree.In | tree.Same | tree.Compare) -> Kleene:
         """A condition on one value, or two."""
-        of = node.left if isinstance(node, tree.Same) else node.value if isinstance(node, tree.Equals | tree.In) else node.term
+        of = (
+            node.left
+            if isinstance(node, tree.Same)
+            else node.value
+            if isinstance(node, tree.Equals | tree.In)
+            else node.term
+        )
         path, value = self.fact(of)
         if isinstance(node, tree.Same):
             return self.same((path, value), self.fact(node.right))
@@ -210,7 +226,7 @@ class World(msgspec.Struct, frozen=True):
         unknowns = [self.unknown(path, v) for path, v in (left, right) if isinstance(v, Unknown)]
         if not unknowns:
             return known(left[1] == right[1])
-        return FALSE if None not in sides and not frozenset.intersection(*sides) else every(unknowns)  # type: ignore[type-var]  -- no None here
+        return FALSE if None not in sides and not frozenset.intersection(*sides) else every(unknowns)
 
     def quantified(self, node: tree.Quantified) -> Kleene:
         path, value = self.fact(node.term)
@@ -228,7 +244,9 @@ class World(msgspec.Struct, frozen=True):
         for path in (f"parties.{role}" for role in node.roles):
             group = self.values.get(path, MISSING)
             members = group.members if isinstance(group, Group) else ()
-            results += (self.call(node.definition, (f"{path}[{n}]", facts)) for n, facts in enumerate(members))
+            results += (
+                self.call(node.definition, (f"{path}[{n}]", facts)) for n, facts in enumerate(members)
+            )
             if isinstance(group, Unknown):
                 results.append(self.unknown(path, group))
             elif isinstance(group, Group) and not group.complete:
@@ -245,7 +263,7 @@ class World(msgspec.Struct, frozen=True):
 
     # Force
     def visible(self, kind: type[B]) -> Iterator[B]:
-        return (block for block in self.book.of(kind) if block.known <= self.known)  # type: ignore[type-var,misc]  -- B is one of the blocks
+        return (block for block in self.book.of(kind) if block.known <= self.known)
 
     def force(self, span: Span) -> Kleene:
         return {"yes": TRUE, "no": FALSE, "maybe": HUMAN}[span.holds(self.at)]
@@ -254,7 +272,12 @@ class World(msgspec.Struct, frozen=True):
         over = (o for o in self.visible(blocks.Overlay) if o.target == target and o.kind in SUSPENDING)
         item = tree.Term("item", "product")
         return some(
-            every((self.force(o.span), self.read(tree.In(item, tree.Literals(o.products))) if o.products else TRUE))
+            every(
+                (
+                    self.force(o.span),
+                    self.read(tree.In(item, tree.Literals(o.products))) if o.products else TRUE,
+                )
+            )
             for o in over
         )
 

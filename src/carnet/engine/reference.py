@@ -1,34 +1,20 @@
-"""The specification of a determination, as code: the sections "Questions", "Outcome" and "Over all
-readings" of docs/explanation/decision.md, in their order. How a condition is read is in
-`carnet.engine.naive`. Slow on purpose, and shared with no other engine."""
+"""The specification of a determination, as code: the sections "Questions" and "Outcome" of
+docs/explanation/decision.md, in their order. How a condition is read is in `carnet.engine.naive`, how
+readings combine in `carnet.engine.over_readings`. Slow on purpose; no other engine uses any of it."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
-from itertools import product
+from collections.abc import Iterator
 
 from msgspec import Struct, structs
 
 from carnet.engine.naive import HUMAN, TRUE, Kleene, World, asks_of, every, known, no, some
-from carnet.model.determination import PERMITTED, Answer, Choices, Outcome
+from carnet.engine.over_readings import CLOSED, Question, Sole, over_readings
+from carnet.model.determination import Answer, Choices, Outcome
 from carnet.model.facts import Values
 from carnet.rules import blocks, tree
 from carnet.rules.rulebook import Rulebook
 
 BURDEN = ("carve_out", "authorization", "license_exception")
-PREFERENCE: tuple[Outcome, ...] = (
-    "license_exception", "authorized", "no_license_required", "not_an_event", "not_subject",
-)  # fmt: skip
-CLOSED = ("prohibited", "license_required")
-
-
-class Question(Struct, frozen=True):
-    """Something that must be known false for the transaction to be permitted. `lifted` is the least
-    burdensome class that surely lifts a requirement which may apply."""
-
-    key: str
-    kind: str
-    value: Kleene
-    lifted: str | None = None
 
 
 class Act(Struct, frozen=True):
@@ -45,15 +31,6 @@ class Act(Struct, frozen=True):
         return every((self.subject, self.happens))
 
 
-class Sole(Struct, frozen=True):
-    """The answer under one reading of every axis."""
-
-    outcome: Outcome
-    asks: frozenset[str]
-    may_still_be: frozenset[str]
-    questions: tuple[Question, ...]
-
-
 def answer(
     rulebook: Rulebook,
     values: Values,
@@ -63,10 +40,12 @@ def answer(
     stated: Values | None = None,
 ) -> Answer:
     """The answer on assured `values`, and on `stated` ones where these alone would close the way."""
-    assured = over_readings(World(rulebook, values, at, known_at, choices, choices.readings))
+    assured = over_readings(outcome_of, World(rulebook, values, at, known_at, choices, choices.readings))
     if not stated or assured.outcome in CLOSED:
         return assured
-    also = over_readings(World(rulebook, {**values, **stated}, at, known_at, choices, choices.readings))
+    also = over_readings(
+        outcome_of, World(rulebook, {**values, **stated}, at, known_at, choices, choices.readings)
+    )
     return structs.replace(also, basis="stated", asks=assured.asks) if also.outcome in CLOSED else assured
 
 
@@ -81,7 +60,9 @@ def acts_of(world: World) -> list[Act]:
     return found
 
 
-def placed(world: World, acts: list[Act], rule: blocks.Rule | blocks.RedFlag) -> list[tuple[str, World, Kleene]]:
+def placed(
+    world: World, acts: list[Act], rule: blocks.Rule | blocks.RedFlag
+) -> list[tuple[str, World, Kleene]]:
     """Where a rule is read: the suffix of its key, the world with the act at hand, and the gate."""
     behind_scope = isinstance(rule, blocks.Rule) and rule.gate == "scope"
     if not behind_scope and not reads_act(world, rule):
@@ -95,7 +76,9 @@ def placed(world: World, acts: list[Act], rule: blocks.Rule | blocks.RedFlag) ->
 
 def reads_act(world: World, rule: blocks.Rule | blocks.RedFlag) -> bool:
     """Whether a rule, what may lift it or what bars that, speaks of the act."""
-    lifting = [e for e in world.visible(blocks.Exception_) if any(lift.requirement == rule.id for lift in e.lifts)]
+    lifting = [
+        e for e in world.visible(blocks.Exception_) if any(lift.requirement == rule.id for lift in e.lifts)
+    ]
     barring = [bar for bar in world.visible(blocks.Bar) if any(bars(bar, e) for e in lifting)]
     return any(tree.speaks_of(block.when, "act") for block in (rule, *lifting, *barring))
 
@@ -158,7 +141,9 @@ def covered(world: World, act: Act) -> bool:
         for rule in world.visible(blocks.Rule)
         if rule.regime == act.regime and rule.span.holds(world.at) != "no"
     }
-    return bool(found) and all(stage.no_rule or stage.name in ruled for block in found for stage in block.stages)
+    return bool(found) and all(
+        stage.no_rule or stage.name in ruled for block in found for stage in block.stages
+    )
 
 
 # Outcome, under one reading of every axis
@@ -166,7 +151,9 @@ def outcome_of(world: World) -> Sole:
     acts = acts_of(world)
     asked = tuple(questions(world, acts))
     unsettled = [question for question in asked if not question.value.false]
-    forbidden = [question for question in asked if question.kind == "prohibition" and not question.value.false]
+    forbidden = [
+        question for question in asked if question.kind == "prohibition" and not question.value.false
+    ]
     required = [question for question in asked if question.kind == "open" and not question.value.false]
     still: set[str] = set()
     if any(question.value.true for question in forbidden):
@@ -180,7 +167,9 @@ def outcome_of(world: World) -> Sole:
         still |= {"permitted"} if curable else set()
         outcome: Outcome = "needs_facts" if curable else "needs_human"
         return Sole(outcome, asks_of(q.value for q in unsettled), frozenset(still), asked)
-    return Sole(permitted(world, acts, {question.lifted for question in asked}), frozenset(), frozenset(), asked)
+    return Sole(
+        permitted(world, acts, {question.lifted for question in asked}), frozenset(), frozenset(), asked
+    )
 
 
 def permitted(world: World, acts: list[Act], lifted: set[str | None]) -> Outcome:
@@ -192,71 +181,8 @@ def permitted(world: World, acts: list[Act], lifted: set[str | None]) -> Outcome
     if "carve_out" in lifted or any(not act.value.false for act in acts):
         return "no_license_required"
     if not acts:
-        own = any(rule.gate == "own" and rule.span.holds(world.at) != "no" for rule in world.visible(blocks.Rule))
+        own = any(
+            rule.gate == "own" and rule.span.holds(world.at) != "no" for rule in world.visible(blocks.Rule)
+        )
         return "no_license_required" if own else "needs_human"
     return "not_subject" if all(act.subject.false for act in acts) else "not_an_event"
-
-
-# Over all readings
-def over_readings(world: World) -> Answer:
-    axes = axes_of(world)
-    names = sorted(axes)
-    combinations = [dict(zip(names, values, strict=True)) for values in product(*(axes[name] for name in names))]
-    picked = world.choices.readings
-    found = [outcome_of(structs.replace(world, readings={**combination, **picked})) for combination in combinations]
-    outcomes = [sole.outcome for sole in found]
-    outcome = combined(outcomes)
-    still = {part for sole in found for part in sole.may_still_be}
-    if len(set(outcomes)) > 1:
-        still |= {class_of(sole.outcome) for sole in found} - {"open"}
-    certain = set.intersection(*({q.key for q in sole.questions if q.value.true} for sole in found))
-    undecided = {q.key for sole in found for q in sole.questions if not q.value.false} - certain
-    return Answer(
-        outcome=outcome,
-        basis="assured",
-        may_still_be=tuple(sorted(still - {class_of(outcome)})),
-        by_reading=by_reading(names, combinations, outcomes),
-        asks=tuple(sorted({path for sole in found for path in sole.asks})),
-        certain=tuple(sorted(certain)),
-        undecided=tuple(sorted(undecided)),
-    )
-
-
-def axes_of(world: World) -> dict[str, list[str]]:
-    """The axes that no choice picks, with all their values."""
-    trees = [block.when for block in world.book.blocks if hasattr(block, "when")]
-    trees += [part for scope in world.book.of(blocks.Scope) for part in (scope.subject, *(a.when for a in scope.acts))]
-    axes: dict[str, set[str]] = {}
-    for part in (part for node in trees for part in tree.parts_of(node)):
-        if isinstance(part, tree.Reading) and part.axis not in world.choices.readings:
-            axes.setdefault(part.axis, set()).update(value for value, _ in part.values)
-    return {name: sorted(values) for name, values in axes.items()}
-
-
-def class_of(outcome: Outcome) -> str:
-    return "permitted" if outcome in PERMITTED else outcome if outcome in CLOSED else "open"
-
-
-def combined(outcomes: list[Outcome]) -> Outcome:
-    if len(set(outcomes)) == 1:
-        return outcomes[0]
-    if all(outcome in CLOSED for outcome in outcomes):
-        return "license_required"
-    if all(outcome in PERMITTED for outcome in outcomes):
-        return next(outcome for outcome in PREFERENCE if outcome in outcomes)
-    return "needs_facts" if all(o in PERMITTED or o == "needs_facts" for o in outcomes) else "needs_human"
-
-
-def by_reading(names: list[str], combinations: list[dict[str, str]], outcomes: list[Outcome]) -> Mapping[str, Outcome]:
-    """The outcomes by the axes on which they depend."""
-    pairs = list(zip(combinations, outcomes, strict=True))
-    counts = [
-        name
-        for name in names
-        if any(
-            one != other and all(a[n] == b[n] for n in names if n != name)
-            for a, one in pairs
-            for b, other in pairs
-        )
-    ]
-    return {",".join(f"{n}={c[n]}" for n in counts): outcome for c, outcome in pairs} if counts else {}
