@@ -79,6 +79,13 @@ def compare(path: str, value: Known, op: tree.Op, literal: int | str) -> Kleene:
     return TRUE if last <= low else FALSE if first > high else ask(path)
 
 
+def options(value: Known) -> frozenset[Known] | None:
+    """What a value may be, as far as that is a finite set."""
+    if not isinstance(value, Unknown):
+        return frozenset({value})
+    return frozenset(value.candidates) if value.candidates is not None else None
+
+
 class World(msgspec.Struct, frozen=True):
     """What a determination is a function of, under one reading of every axis. `act` is the one at hand;
     `bound` gives a parameter its path and, inside a group, its facts."""
@@ -171,28 +178,19 @@ class World(msgspec.Struct, frozen=True):
                 return HUMAN if chosen is None else self.read(chosen)
             case tree.IsUnknown(part):
                 inner = self.read(part)
-                return (
-                    known(False)
-                    if inner.true or inner.false
-                    else TRUE._replace(may_false=inner.may_true or inner.may_false, asks=inner.asks)
-                )
+                return FALSE if inner.true or inner.false else TRUE._replace(asks=inner.asks)
             case tree.Resolved(flag):
                 resolved = self.values.get(RESOLVED, frozenset())
-                return known(flag in getattr(resolved, "members", resolved))
+                names = resolved.members if isinstance(resolved, Partial) else resolved
+                return known(isinstance(names, frozenset) and flag in names)
             case tree.Call(name, entity):
                 return self.call(name, self.bound.get(entity, (entity, None)))
             case tree.Parties():
                 return self.parties(node)
             case tree.Quantified():
                 return self.quantified(node)
-            case tree.Elapsed(since, years):
-                path, value = self.fact(since)
-                if isinstance(value, Unknown):
-                    return self.unknown(path, value)
-                assert isinstance(value, Days)
-                if self.at >= years_after(value.last, years, ZONES["us"]):
-                    return TRUE
-                return FALSE if self.at < years_after(value.first, years, ZONES["us"]) else ask(path)
+            case tree.Elapsed():
+                return self.elapsed(node)
             case _:
                 return self.atom(node)
 
@@ -221,12 +219,22 @@ class World(msgspec.Struct, frozen=True):
             return compare(path, value, node.op, node.literal)
         return known(value == node.literal if isinstance(node, tree.Equals) else value is True)
 
+    def elapsed(self, node: tree.Elapsed) -> Kleene:
+        path, since = self.fact(node.since)
+        if isinstance(since, Unknown):
+            return self.unknown(path, since)
+        assert isinstance(since, Days)
+        if self.at >= years_after(since.last, node.years, ZONES["us"]):
+            return TRUE
+        return FALSE if self.at < years_after(since.first, node.years, ZONES["us"]) else ask(path)
+
     def same(self, left: tuple[str, Known], right: tuple[str, Known]) -> Kleene:
-        sides = [frozenset({v}) if not isinstance(v, Unknown) else v.candidates for _, v in (left, right)]
-        unknowns = [self.unknown(path, v) for path, v in (left, right) if isinstance(v, Unknown)]
+        """Two values: decided when both are known, or when their candidates have nothing in common."""
+        unknowns = [self.unknown(path, value) for path, value in (left, right) if isinstance(value, Unknown)]
         if not unknowns:
             return known(left[1] == right[1])
-        return FALSE if None not in sides and not frozenset.intersection(*sides) else every(unknowns)
+        one, other = options(left[1]), options(right[1])
+        return FALSE if one is not None and other is not None and not one & other else every(unknowns)
 
     def quantified(self, node: tree.Quantified) -> Kleene:
         path, value = self.fact(node.term)

@@ -6,10 +6,10 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from carnet.rules.blocks import AnyBlock, Case
+from carnet.rules.blocks import AnyBlock, Block, Case
 from carnet.rules.terms import Terms
 
-B = TypeVar("B", bound=AnyBlock)
+B = TypeVar("B", bound=Block)
 
 
 class Page(Struct, frozen=True):
