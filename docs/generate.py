@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from carnet.model.schema import schemas
+
 REFERENCE = Path(__file__).parent / "reference"
 
 
@@ -28,7 +30,8 @@ def pages() -> dict[Path, str]:
     """Every generated file with its content."""
     main = import_module("carnet.cli").main
     head = "# The command line\n\nMade from the program by `make docs`; edit the program, not this page.\n\n"
-    return {REFERENCE / "cli.md": head + "\n".join(commands(main, "carnet"))}
+    made = {REFERENCE / "schema" / f"{name}.json": text for name, text in schemas().items()}
+    return {**made, REFERENCE / "cli.md": head + "\n".join(commands(main, "carnet"))}
 
 
 def run(arguments: list[str]) -> int:

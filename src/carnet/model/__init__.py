@@ -1,1 +1,4 @@
-"""The words: transactions, facts, instants and determinations as frozen data; it imports nothing else of Carnet."""
+"""The words: transactions, facts, instants and determinations as frozen data; imports nothing else of Carnet.
+
+Each module's own docstring says what is in it; import from the modules.
+"""

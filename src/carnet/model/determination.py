@@ -43,7 +43,7 @@ class Choices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stale_after_days: int | None = None
 
 
-class Answer(Struct, frozen=True, kw_only=True):
+class Answer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every engine must give for the same question, and give alike. No words, no citations.
 
     `certain` and `undecided` hold keys of questions that are known true, or neither known true nor known
@@ -61,7 +61,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     undecided: tuple[str, ...]
 
 
-class Ask(Struct, frozen=True, order=True):
+class Ask(Struct, frozen=True, order=True, forbid_unknown_fields=True):
     """A fact that would help to settle the answer. `fact` is a path, or `provision:ID` / `list:ID`;
     `who` can answer; `needed` and `held` are assurance levels."""
 
@@ -72,7 +72,7 @@ class Ask(Struct, frozen=True, order=True):
     held: str | None = None
 
 
-class Finding(Struct, frozen=True):
+class Finding(Struct, frozen=True, forbid_unknown_fields=True):
     """One thing looked at. `act` is the number of the act in `Determination.acts`, None if the block
     was evaluated once. `causes` say why the truth is unknown; `facts` are the paths that decided it."""
 
@@ -87,7 +87,7 @@ class Finding(Struct, frozen=True):
     lifted_by: tuple[str, ...] = ()
 
 
-class ActOutcome(Struct, frozen=True):
+class ActOutcome(Struct, frozen=True, forbid_unknown_fields=True):
     """An act that the transaction contains or may contain, and its own answer."""
 
     regime: str
@@ -98,14 +98,14 @@ class ActOutcome(Struct, frozen=True):
     outcome: Outcome
 
 
-class HumanReason(Struct, frozen=True, order=True):
+class HumanReason(Struct, frozen=True, order=True, forbid_unknown_fields=True):
     """Why no fact can settle it: the block and the cause."""
 
     id: str
     cause: str
 
 
-class TaskDue(Struct, frozen=True, order=True):
+class TaskDue(Struct, frozen=True, order=True, forbid_unknown_fields=True):
     """A task of the exception that was used."""
 
     exception: str
@@ -114,7 +114,7 @@ class TaskDue(Struct, frozen=True, order=True):
     cite: str
 
 
-class Determination(Struct, frozen=True, kw_only=True):
+class Determination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The legal answer of one transaction. All words people read are made from it by
     `carnet.engine.explain`; nothing here is prose."""
 
