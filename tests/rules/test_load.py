@@ -2,9 +2,10 @@
 
 import datetime as dt
 
+from tests.rules.invented import FRONT, SCOPE, TERMS, block, requirement, shelf
+
 from carnet.rules import blocks, tree
 from carnet.rules.check import load
-from tests.rules.invented import FRONT, SCOPE, TERMS, block, requirement, shelf
 
 
 def test_a_bare_date_is_midnight_of_the_authority_and_a_window_is_kept() -> None:
@@ -28,7 +29,7 @@ def test_binds_restricts_a_rule_to_those_bound_and_raises_a_flag_for_others() ->
 
 
 def test_a_condition_is_read_as_written() -> None:
-    text = "not (recipient.us_status != 'citizen' or item.product not in {'a', 'b'}) and elapsed(recipient.hired, years=2)"
+    text = "not (recipient.us_status != 'citizen' or item.product not in {'a', 'b'}) and elapsed(recipient.hired, years=2)"  # noqa: E501 -- a condition and its message, side by side
     (rule,) = load(shelf(requirement(text))).of(blocks.Requirement)
     status = tree.Equals(tree.Term("recipient", "us_status"), "citizen")
     product = tree.In(tree.Term("item", "product"), tree.Literals(frozenset({"a", "b"})))

@@ -1,10 +1,10 @@
 """Every load error names file, line, the value in backticks and what to do."""
 
 import pytest
+from tests.rules.invented import FRONT, TERMS, block, requirement, shelf
 
 from carnet.model.errors import RulesError
 from carnet.rules.check import load
-from tests.rules.invented import FRONT, TERMS, block, requirement, shelf
 
 LIST = block("list", id='"us.inv.l"', type='"country"', members='["FR", "DE"]')
 
@@ -31,10 +31,10 @@ def errors(*blocks: str, **keys: str) -> list[str]:
 CONDITIONS = {
     "recipient.us_statos == 'none'": "`recipient.us_statos` is not a known fact; did you mean `us_status`?",
     "recipent.us_status == 'none'": "speaks of an unknown entity `recipent`; did you mean `recipient`?",
-    "recipient.us_status == 'citisen'": "`'citisen'` is not a value of `party.us_status`; did you mean `citizen`?",
+    "recipient.us_status == 'citisen'": "`'citisen'` is not a value of `party.us_status`; did you mean `citizen`?",  # noqa: E501 -- a condition and its message, side by side
     "recipient.us_status": "is of type `enum`: compare it with something",
     "exporter.insider == True": "compares a `bool` for equality: use it as it is, or with `not`",
-    "foreign_persn(recipient)": "`foreign_persn(recipient)` calls something undefined; did you mean `foreign_person`?",
+    "foreign_persn(recipient)": "`foreign_persn(recipient)` calls something undefined; did you mean `foreign_person`?",  # noqa: E501 -- a condition and its message, side by side
     "foreign_person(item)": "is about a `party`, and `item` is a `item`",
     "foreign_person(recipient, exporter)": "takes one entity, as `foreign_person(recipient)`",
     "item.operations + 1 > 2": "`item.operations + 1` is not a fact",
@@ -45,18 +45,18 @@ CONDITIONS = {
     "1e26 < item.operations < 1e27": "is a chain: split it with `and`",
     "recipient.us_status < 'none'": "orders a `enum`: only numbers and dates have an order",
     "transaction.signed < '2020-01-01'": 'must be a date: write `date("2025-05-15")`',
-    "transaction.signed < date('2020-13')": "`2020-13` is not a date: write `2025`, `2025-05` or `2025-05-15`",
+    "transaction.signed < date('2020-13')": "`2020-13` is not a date: write `2025`, `2025-05` or `2025-05-15`",  # noqa: E501 -- a condition and its message, side by side
     "transaction.sent_to == 'France'": "is not a country: write its two capital letters, as `FR`",
     "transaction.sent_to in {}": "is not a set with members",
     "transaction.sent_to in list('us.inv.m')": "names a list that does not exist; did you mean `us.inv.l`?",
     "item.product in list('us.inv.l')": "holds members of type `country`, and `item.product` is of type `id`",
     "recipient.nationalities in {'FR'}": "asks for membership of a `set`: use `any_of` or a comparison",
     "all_of(recipient.nationalities, {})": "is not a set with members",
-    "all_of(recipient.nationalities, {'FR'})": "does not say what holds for an empty set: add `if_empty=True`",
+    "all_of(recipient.nationalities, {'FR'})": "does not say what holds for an empty set: add `if_empty=True`",  # noqa: E501 -- a condition and its message, side by side
     "any_of(recipient.nationalities, {'FR'}, if_empty=True)": "needs no `if_empty`",
     "all_of(recipient.nationalities, {'FR'}, if_empty=1)": "needs `if_empty=True` or `if_empty=False`",
     "all_of(recipient.nationalities, {'FR'}, empty=True)": "takes no other keyword than `if_empty`",
-    "any_of(recipient.us_status, {'none'})": "needs a set-valued fact, and `party.us_status` is of type `enum`",
+    "any_of(recipient.us_status, {'none'})": "needs a set-valued fact, and `party.us_status` is of type `enum`",  # noqa: E501 -- a condition and its message, side by side
     "any_party({'end_usr'}, foreign_person)": "names an unknown role `end_usr`; did you mean `end_user`?",
     "any_party({'end_user'}, foreign)": "needs a definition about a `party`: `foreign` is not a definition",
     "all_party({'end_user'}, foreign_person)": "does not say what holds when there is no such party",
@@ -64,7 +64,7 @@ CONDITIONS = {
     "elapsed(recipient.hired, years=1.5)": "takes a date and whole years",
     "elapsed(recipient.us_status, years=1)": "takes a date and whole years",
     "is_unknown(recipient.us_status)": "may only stand in a `red_flag`",
-    "most_recent(recipient.nationalities) == 'FR'": "needs statuses, and `party.nationalities` is of type `set`",
+    "most_recent(recipient.nationalities) == 'FR'": "needs statuses, and `party.nationalities` is of type `set`",  # noqa: E501 -- a condition and its message, side by side
     "recipient.us_status == item.product": "compares a `enum` with a `id`: both must be one type of value",
     "recipient.us_status is 'none'": "uses an operator that rules do not have",
     "recipient.a.b == 'c'": "is nested too deep: a fact is `entity.name`",
@@ -386,14 +386,14 @@ WORDS = {
     '[item.a]\ntype = "bool"': "`item.a` has no citation",
     '[item.a]\ntype = "enum"\ncite = "c"': "`item.a` is an enum without `values`",
     '[item.a]\ntype = "set"\ncite = "c"': "a set says what it is `of`",
-    '[item.a]\ntype = "bool"\ncite = "c"\nwhos = "user"': "unknown key `whos` of `item.a`; did you mean `who`?",
+    '[item.a]\ntype = "bool"\ncite = "c"\nwhos = "user"': "unknown key `whos` of `item.a`; did you mean `who`?",  # noqa: E501 -- a condition and its message, side by side
     '[item.a]\ntype = "bool"\ncite = "c"\nwho = "friend"': "`item.a` needs `who` among",
     '[item.a]\ntype = "number"\ncite = "c"\nunit = "ten"': "`unit = ten` of `item.a` is not a decimal number",
     '[iten.a]\ntype = "bool"\ncite = "c"': "unknown entity `iten`; did you mean `item`?",
-    '[item.a]\ntype = "country"\ncite = "c"\npresumption = { value = "FR", cite = "c" }': "may have no presumption",
-    '[party.us_status]\ntype = "bool"\ncite = "c"\npresumption = { value = true, cite = "c" }': "may have no presumption",
+    '[item.a]\ntype = "country"\ncite = "c"\npresumption = { value = "FR", cite = "c" }': "may have no presumption",  # noqa: E501 -- a condition and its message, side by side
+    '[party.us_status]\ntype = "bool"\ncite = "c"\npresumption = { value = true, cite = "c" }': "may have no presumption",  # noqa: E501 -- a condition and its message, side by side
     '[item.a]\ntype = "bool"\ncite = "c"\npresumption = { value = true }': "the law must supply it",
-    '[item.a]\ntype = "bool"\ncite = "c"\npresumption = { value = "yes", cite = "c" }': "`yes` is not a value of `item.a`",
+    '[item.a]\ntype = "bool"\ncite = "c"\npresumption = { value = "yes", cite = "c" }': "`yes` is not a value of `item.a`",  # noqa: E501 -- a condition and its message, side by side
 }
 
 
