@@ -162,6 +162,7 @@ class Exporter(Party, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     knows_of_violation: bool | Fact[bool] | None = None
     knows_of_release: bool | Fact[bool] | None = None
     red_flags: tuple[RedFlagKind, ...] | SetFact[RedFlagKind] | None = None
+    resolved_red_flags: tuple[Id, ...] | SetFact[Id] | None = None
     privileges_suspended: bool | Fact[bool] | None = None
 
 
