@@ -1,0 +1,156 @@
+"""What a transaction that can't be used gets: one sentence that names file, line, value and what to do."""
+# ruff: noqa: E501 -- an input and its sentence read best on one line each
+
+import pytest
+
+from carnet.model.errors import InputError
+from carnet.model.transaction import Party, Transaction, check_transaction, read_transaction
+from carnet.model.written import Fact, SetFact
+
+HEAD = b'{"at": "2026-06-13T00:00:00Z",\n'
+COUNTRIES = {"US", "FR", "CA"}
+
+
+def error_of(data, file="t.json", countries=COUNTRIES):
+    with pytest.raises(InputError) as caught:
+        read_transaction(data, file=file, countries=countries)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+BAD = {
+    b'"item": {"operatons": 5}}': "t.json:2: unknown field `item.operatons`; did you mean `operations`?",
+    b'"us_status": "none"}': "t.json:2: unknown field `us_status`; did you mean `recipient.us_status`?",
+    b'"recipient": {\n"us_status": "citzen"}}': "t.json:3: `citzen` is not a value of `recipient.us_status`; did you mean `citizen`?",
+    b'"recipient": {"nationalities": ["France"]}}': "t.json:2: `France` at `recipient.nationalities[0]` is not a country: "
+    "write its id, two capital letters, like `FR`",
+    b'"recipient": {"nationalities": ["XX"]}}': "t.json:2: unknown country `XX`: write its two-letter id, such as `FR` "
+    "(at `recipient.nationalities`)",
+    b'"recipient": {\n"statuses": {"some": [{"country": "XX"}]}}}': "t.json:3: unknown country `XX`: write its two-letter id, "
+    "such as `FR` (at `recipient.statuses.some`)",
+    b'"served_from": {"candidates": ["FR", "XX"]}}': "t.json:2: unknown country `XX`: write its two-letter id, such as `FR` "
+    "(at `served_from.candidates[1]`)",
+    b'"recipient": {"hired": "2025-13"}}': "t.json:2: `2025-13` is not a date: write `2025`, `2025-05` or `2025-05-15` "
+    "(at `recipient.hired`)",
+    b'"recipient": {"hired": "May"}}': "t.json:2: `May` at `recipient.hired` is not a date: write `2025`, `2025-05` or `2025-05-15`",
+    b'"item": {"operations": 1.5}}': "t.json:2: `1.5` is not a whole number of 1e18: round it the careful way first "
+    "(at `item.operations`)",
+    b'"item": {"operations": 1e999999}}': "t.json:2: `1E+999999` is too large: it must fit 64 bits in units of 1e18 "
+    "(at `item.operations`)",
+    b'"item": {"operations": "lots"}}': "t.json:2: `lots` at `item.operations` is not a number: write it like `12`, `0.5` or `1.5e26`",
+    b'"item": {"operations": NaN}}': "t.json:2: `NaN` is not a number: leave the fact out if it is not known",
+    b'"item": {"published": "yes"}}': "t.json:2: `yes` at `item.published` is text: write true or false or an object of fields",
+    b'"parties": {"enduser": []}}': "t.json:2: unknown field `parties.enduser`; did you mean `end_user`?",
+    b'"parties": {"end_user": [{},\n{"us_status": "x"}]}}': "t.json:3: `x` is not a value of `parties.end_user[1].us_status`: "
+    "write one of `citizen`, `none`, `permanent_resident`, `protected`",
+    b'"format": 2}': "t.json:2: `2` is not a value of `format`: write one of `1`",
+    b'"recipient": {"id": ""}}': "t.json:2: `recipient.id` is an id: write 1 to 200 characters",
+    b'"event": "show", "event": "store"}': "t.json:2: `event` stands twice in one object: keep one",
+    b'"event": "show"': "t.json:2: not JSON at the end: expecting ',' delimiter",
+    b'"event": "show"} x': "t.json:2: not JSON at `x`: extra data",
+    b'"event": "\xff"}': "t.json:2: the byte `0xff` is not UTF-8: save the file as UTF-8",
+    b'"a": ' + b"[" * 100_000: "t.json:2: nested more than 40 deep: nothing here needs that",
+    b'"recipient": {"us_status": {"value": "none", "recorded": "2026-01-01"}}}': "t.json:2: `2026-01-01` at "
+    "`recipient.us_status.recorded` is not an instant: write it like `2026-06-12T17:21:00-04:00`",
+    b'"recipient": {"us_status": {"value": "none", "unknown": "stale"}}}': "t.json:2: `recipient.us_status`: "
+    "write exactly one of `value`, `candidates`, `unknown`, `facts`, not 2",
+    b'"recipient": {"us_status": {"candidates": ["none"]}}}': "t.json:2: `recipient.us_status`: `candidates` needs at least "
+    "two values: write a single one as `value`",
+    b'"recipient": {"us_status": {"facts": []}}}': "t.json:2: `recipient.us_status`: `facts` needs at least one fact, "
+    "and none of them `facts` again",
+    b'"recipient": {"us_status": {"facts": [{"value": "none"}], "source": "x"}}}': "t.json:2: `recipient.us_status`: "
+    "`facts` stands alone: source, assurance and dates belong to each fact in it",
+    b'"recipient": {"location": {"value": "FR", "valid_from": "2026-01-02T00:00:00Z", "valid_until": "2026-01-01T00:00:00Z"}}}': "t.json:2: "
+    "`recipient.location`: `valid_until` is not after `valid_from`: the fact is never valid",
+}
+
+
+@pytest.mark.parametrize("body", BAD, ids=lambda body: body[:50].decode("latin-1"))
+def test_bad_input_gets_one_sentence(body):
+    assert error_of(HEAD + body) == BAD[body]
+
+
+def test_a_naive_instant_is_refused():
+    assert error_of(b'{"at": "2026-06-12T17:21:00"}') == (
+        "t.json:1: `2026-06-12T17:21:00` at `at` has no zone: add `Z` or an offset like `-04:00`"
+    )
+
+
+def test_a_transaction_without_its_instant_is_refused():
+    assert error_of(b"{}") == "t.json:1: `at` is missing: add it, such as `2026-06-12T17:21:00-04:00`"
+
+
+def test_more_than_a_megabyte_is_refused():
+    assert error_of(b" " * 1_000_001) == "t.json: `1000001` bytes are over the limit of 1000000: split it up"
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b'"x"', b"null", b"{", b'{"at": 5}', b"\x00", b'{"at": "2026"}']
+)
+def test_what_is_no_transaction_is_refused(data):
+    assert error_of(data).startswith("t.json:1: ")
+
+
+CONTRADICTIONS = {
+    b'{"us_status": "citizen", "nationalities": ["FR"]}': "the status is `citizen`, and `US` is not among the nationalities",
+    b'{"us_status": "none", "nationalities": {"some": ["US"]}}': "the status is `none`, and `US` is among the nationalities",
+    b'{"us_status": "none", "statuses": [{"country": "US"}]}': "the status is `none`, and a status of `US` is given",
+    b'{"us_status": "permanent_resident", "statuses": [{"country": "FR"}]}': "no status of `US` is among those given",
+    b'{"nationalities": ["FR"], "statuses": [{"country": "CA"}]}': "a status of `CA` is not among the nationalities",
+    b'{"kind": "company", "us_status": "none"}': "`us_status` is a fact of a natural person, and the kind is `company`",
+    b'{"kind": "government", "nationalities": ["FR"]}': "`nationalities` is a fact of a natural person",
+    b'{"kind": "person", "incorporated": "US"}': "`incorporated` is a fact of an entity, and the kind is `person`",
+}
+
+
+@pytest.mark.parametrize("party", CONTRADICTIONS, ids=bytes.decode)
+@pytest.mark.parametrize(
+    "place", ['"recipient": ', '"parties": {"end_user": [{}, '], ids=["recipient", "role"]
+)
+def test_facts_that_can_not_both_be_true_are_refused(party, place):
+    closing = b"]}}" if "[" in place else b"}"
+    message = error_of(HEAD + place.encode() + party + closing)
+    assert CONTRADICTIONS[party] in message
+    assert message.startswith("t.json:2: ")
+
+
+@pytest.mark.parametrize(
+    "party",
+    [
+        b'{"us_status": "citizen", "nationalities": ["FR", "US"]}',
+        b'{"us_status": "citizen", "nationalities": {"some": ["FR"]}}',
+        b'{"us_status": "permanent_resident", "nationalities": ["FR"]}',
+        b'{"us_status": "protected", "statuses": [{"country": "FR"}]}',
+        b'{"kind": "company", "nationalities": []}',
+        b'{"us_status": {"value": "citizen", "assurance": "S1"}, "nationalities": {"value": ["FR"], "assurance": "S3"}}',
+        b'{"us_status": {"facts": [{"value": "none", "source": "a"}, {"value": "citizen", "source": "b"}]}}',
+    ],
+)
+def test_facts_that_may_be_true_are_taken(party):
+    assert read_transaction(HEAD + b'"recipient": ' + party + b"}", countries=COUNTRIES).recipient != Party()
+
+
+def test_numbers_are_read_exactly():
+    item = read_transaction(HEAD + b'"item": {"operations": 1.5e26, "value": 0, "us_content": "2500"}}').item
+    assert (str(item.operations), str(item.value), str(item.us_content)) == ("1.5E+26", "0", "2500")
+
+
+def test_toml_reads_as_json_does():
+    text = b'at = 2026-06-13T00:00:00Z\n[recipient]\nus_status = "none"\nnationalities = { some = ["FR"] }\n'
+    json = HEAD + b'"recipient": {"us_status": "none", "nationalities": {"some": ["FR"]}}}'
+    assert read_transaction(text, file="t.toml") == read_transaction(json)
+
+
+def test_an_error_in_toml_names_its_line():
+    assert error_of(b'at = 2026-06-13T00:00:00Z\n[recipient]\nus_status = "nne"\n', file="t.toml") == (
+        "t.toml:3: `nne` is not a value of `recipient.us_status`; did you mean `none`?"
+    )
+    assert error_of(b"at = 2026-06-13T00:00:00Z\nx =\n", file="t.toml").startswith("t.toml:2: not TOML")
+
+
+def test_a_transaction_made_in_python_can_be_checked_too():
+    at = read_transaction(b'{"at": "2026-06-13T00:00:00Z"}').at
+    with pytest.raises(InputError, match="unknown country `XX`"):
+        check_transaction(Transaction(at=at, recipient=Party(location=Fact(value="XX"))), COUNTRIES)
+    check_transaction(Transaction(at=at, recipient=Party(nationalities=SetFact(some=("FR",)))), COUNTRIES)
