@@ -106,8 +106,11 @@ def instant(text: str | dt.datetime | dt.date, zone: ZoneInfo | None = None) -> 
 
 
 def years_after(ordinal: int, years: int, zone: ZoneInfo) -> dt.datetime:
-    """The instant `years` after the start of the day; 29 February goes to 1 March."""
+    """The instant `years` after the start of the day; 29 February goes to 1 March. A date of which
+    nothing is known may lie so late that no calendar has that instant: then it is the last there is."""
     day = dt.date.fromordinal(ordinal)
+    if day.year + years > dt.MAXYEAR:
+        return dt.datetime.max.replace(tzinfo=dt.UTC)
     try:
         later = day.replace(year=day.year + years)
     except ValueError:
