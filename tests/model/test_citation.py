@@ -62,10 +62,10 @@ def test_citations_sort_as_the_law_counts():
         "90 FR 50857",
         "a letter",
     ]
-    citations = [one(text) for text in texts]
-    assert [str(each) for each in sorted(citations[::-1], key=Citation.order)] == texts
-    romans = [one(f"15 CFR 742.6(a)(6)({roman})") for roman in ("i", "iv", "v", "ix")]
-    assert sorted(romans[::-1], key=Citation.order) == romans
+    citations = [one(text) for text in reversed(texts)]
+    assert [str(each) for each in sorted(citations, key=Citation.order)] == texts
+    romans = [one(f"15 CFR 742.6(a)(6)({roman})") for roman in ("ix", "v", "iv", "i")]
+    assert sorted(romans, key=Citation.order) == list(reversed(romans))
 
 
 def test_a_place_covers_what_lies_in_it():

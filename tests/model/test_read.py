@@ -2,6 +2,8 @@
 # ruff: noqa: E501 -- an input and its sentence read best on one line each
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from carnet.model.errors import InputError
 from carnet.model.transaction import Party, Transaction, check_transaction, read_transaction
@@ -50,7 +52,11 @@ BAD = {
     b'"event": "show"': "t.json:2: not JSON at the end: expecting ',' delimiter",
     b'"event": "show"} x': "t.json:2: not JSON at `x`: extra data",
     b'"event": "\xff"}': "t.json:2: the byte `0xff` is not UTF-8: save the file as UTF-8",
-    b'"a": ' + b"[" * 100_000: "t.json:2: nested more than 40 deep: nothing here needs that",
+    b'"a": ' + b"[" * 100_000: 't.json: `{"at": "2026-06-13T0…` is nested too deep: no field needs that',
+    b'"item": {"value": 1e99999999999999999999}}': "t.json: a number has too many digits: write it like `1.5e26`",
+    b'"item": {"value": '
+    + b"1" * 5000
+    + b"}}": "t.json: a number has too many digits: write it like `1.5e26`",
     b'"recipient": {"us_status": {"value": "none", "recorded": "2026-01-01"}}}': "t.json:2: `2026-01-01` at "
     "`recipient.us_status.recorded` is not an instant: write it like `2026-06-12T17:21:00-04:00`",
     b'"recipient": {"us_status": {"value": "none", "unknown": "stale"}}}': "t.json:2: `recipient.us_status`: "
@@ -134,6 +140,55 @@ def test_facts_that_may_be_true_are_taken(party):
 def test_numbers_are_read_exactly():
     item = read_transaction(HEAD + b'"item": {"operations": 1.5e26, "value": 0, "us_content": "2500"}}').item
     assert (str(item.operations), str(item.value), str(item.us_content)) == ("1.5E+26", "0", "2500")
+
+
+GOOD = b"""{"at": "2026-06-13T00:00:00Z", "event": "show", "item": {"operations": 1.5e26, "columns": ["NS 1"]},
+"recipient": {"us_status": {"facts": [{"value": "none", "assurance": "S3"}]}, "nationalities": {"some": ["FR"]},
+"statuses": [{"country": "FR", "since": "1990"}], "hired": "2025-05"}, "parties": {"end_user": {"some": [{}]}}}"""
+PIECES = [
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b'"',
+    b",",
+    b":",
+    b"\\",
+    b"null",
+    b"1e9",
+    b"NaN",
+    b'"value"',
+    b'"some"',
+    b"\xff",
+    b"-1",
+    b"true",
+]
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    cut=st.tuples(st.integers(0, len(GOOD)), st.integers(0, 12)),
+    put=st.lists(st.sampled_from(PIECES), max_size=3).map(b"".join) | st.binary(max_size=6),
+    file=st.sampled_from(["t.json", "t.toml"]),
+)
+def test_any_damage_gets_a_sentence_or_a_transaction(cut, put, file):
+    data = GOOD[: cut[0]] + put + GOOD[cut[0] + cut[1] :]
+    try:
+        read_transaction(data, file=file)
+    except InputError as error:
+        message = str(error)
+    else:
+        message = file
+    assert message.startswith(file)
+    assert "\n" not in message
+    assert len(message) < 400
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"a": "' + b'\\"' * 400_000, b'"' * 900_000, b"[" * 900_000, b'[{"a":' * 150_000]
+)
+def test_a_hostile_file_is_refused_at_once(data):
+    assert error_of(data).startswith("t.json")
 
 
 def test_toml_reads_as_json_does():

@@ -20,7 +20,6 @@ T = TypeVar("T")
 LIMIT = 1_000_000
 """Bytes that one input may have."""
 
-_DEPTH = 40
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[\.\.\.\]")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
 
@@ -55,7 +54,7 @@ def decode(
         message, _, where = str(error).rpartition(" - at `")
         path = _path(where.rstrip("`")) if message else ()
         problem, path = _explain(message or str(error), path, plain, of)
-    raise InputError(f"{file}:{document.line(path)}: {problem}")
+    raise InputError(_printable(f"{file}:{document.line(path)}: {problem}"))
 
 
 def shown(path: Path) -> str:
@@ -75,14 +74,6 @@ class _Json:
         self.text, self.file = text, file
 
     def read(self) -> object:
-        depth = 0
-        for token in _TOKEN.finditer(self.text):
-            depth += (token[0] in "{[") - (token[0] in "}]")
-            if depth > _DEPTH:
-                line = self.text.count("\n", 0, token.start()) + 1
-                raise InputError(
-                    f"{self.file}:{line}: nested more than {_DEPTH} deep: nothing here needs that"
-                )
         try:
             return json.loads(
                 self.text,
@@ -93,9 +84,15 @@ class _Json:
         except json.JSONDecodeError as error:
             near = self.text[error.pos : error.pos + 20].split("\n")[0]
             seen = f"at `{near}`" if near else "at the end"
-            raise InputError(f"{self.file}:{error.lineno}: not JSON {seen}: {error.msg.lower()}") from None
-        except ValueError as error:
-            raise InputError(f"{self.file}: not JSON: {error}") from None
+            raise InputError(
+                f"{self.file}:{error.lineno}: not JSON {_printable(seen)}: {error.msg.lower()}"
+            ) from None
+        except RecursionError:
+            raise InputError(
+                f"{self.file}: `{self.text[:20]}…` is nested too deep: no field needs that"
+            ) from None
+        except (ValueError, ArithmeticError):
+            raise InputError(f"{self.file}: a number has too many digits: write it like `1.5e26`") from None
 
     def unique(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
         found: dict[str, object] = {}
@@ -103,7 +100,9 @@ class _Json:
             if key in found:
                 lines = [at.start() for at in re.finditer(re.escape(json.dumps(key)), self.text)]
                 line = self.text.count("\n", 0, lines[-1]) + 1 if lines else 1
-                raise InputError(f"{self.file}:{line}: `{key}` stands twice in one object: keep one")
+                raise InputError(
+                    f"{self.file}:{line}: `{_printable(_short(key))}` stands twice in one object: keep one"
+                )
             found[key] = value
         return found
 
@@ -157,9 +156,13 @@ class _Toml:
             found = re.search(r"line (\d+)", str(error))
             line = found[1] if found else self.text.count("\n") + 1
             what = str(error).partition(" (at")[0].lower()
-            raise InputError(f"{self.file}:{line}: not TOML: {what}") from None
-        except (RecursionError, ValueError) as error:
-            raise InputError(f"{self.file}: not TOML: {error}") from None
+            raise InputError(f"{self.file}:{line}: not TOML: {_printable(what)}") from None
+        except RecursionError:
+            raise InputError(
+                f"{self.file}: `{self.text[:20]}…` is nested too deep: no field needs that"
+            ) from None
+        except (ValueError, ArithmeticError):
+            raise InputError(f"{self.file}: a number has too many digits: write it like `1.5e26`") from None
 
     def line(self, path: Path) -> int:
         """The line where the last named step of the path stands, as far as text alone can tell."""
@@ -190,15 +193,15 @@ def _explain(message: str, path: Path, plain: object, of: type) -> tuple[str, Pa
     if found := re.match(r"Object contains unknown field `(.*)`", message):
         word, known = found[1], _fields(of, path)
         near = nearest(word, known) or _elsewhere(word, of)
-        return f"unknown field `{shown((*path, word))}`{near or _among(known)}", (*path, word)
+        return f"unknown field `{shown((*path, _short(word)))}`{near or _among(known)}", (*path, word)
     if found := re.match(r"Object missing required field `(.*)`", message):
         return f"`{shown((*path, found[1]))}` is missing: add it{_example(found[1])}", path
     if message.startswith("Invalid enum value"):
         allowed = _values(of, path)
         near = nearest(str(value), allowed) or _among(allowed)
-        return f"`{value}` is not a value of `{name}`{near}", path
+        return f"`{_short(value)}` is not a value of `{name}`{near}", path
     if "timezone component" in message:
-        return f"`{value}` at `{name}` has no zone: add `Z` or an offset like `-04:00`", path
+        return f"`{_short(value)}` at `{name}` has no zone: add `Z` or an offset like `-04:00`", path
     if "datetime" in message:
         return (
             f"`{_short(value)}` at `{name}` is not an instant: write it like `2026-06-12T17:21:00-04:00`",
@@ -232,6 +235,11 @@ _KINDS = {
     "datetime": "an instant",
     "null": "null",
 }
+
+
+def _printable(text: str) -> str:
+    """One line that does nothing to a terminal."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def _short(value: object) -> str:

@@ -1,4 +1,4 @@
-"""JSON Schema of the documents that Carnet reads and writes, as text. No files: `docs/generate.py` has them."""
+"""JSON Schema of the documents that Carnet reads and writes, as text; `docs/generate.py` makes the files."""
 
 import json
 import typing

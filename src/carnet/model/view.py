@@ -88,6 +88,9 @@ class _Reader:
             leaf = getattr(entity, field)
             if leaf is None:
                 continue
+            if kind == "value" and leaf.__class__ in (str, bool):
+                values[field] = leaf
+                continue
             if not isinstance(leaf, Evidence):
                 values[field] = self.convert(f"{name}.{field}", kind, leaf)
                 continue
