@@ -36,6 +36,7 @@ law: $(DEV) ## load every shelf, run every case, print the tables that they hold
 	$(BIN)/carnet rules timeline
 
 bench: $(BENCH) ## compare with the other engines (QUICK=1: under a minute)
+	CARNET_REQUIRE=peers .venv-bench/bin/python -m pytest tests/bench
 	nice .venv-bench/bin/python bench/decide.py $(if $(QUICK),--quick)
 	nice .venv-bench/bin/python bench/fail_open.py $(if $(QUICK),--quick)
 
@@ -60,5 +61,5 @@ $(DEV): pyproject.toml
 
 $(BENCH): pyproject.toml
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -e '.[bench,dev]'
 	@touch $@

@@ -126,6 +126,7 @@ class Expression:
     languages say what they spell differently."""
 
     and_, or_, not_ = " && ", " || ", "!"
+    true, false = "true", "false"
     root = ""
 
     def __init__(self, given: Plan) -> None:
@@ -137,7 +138,7 @@ class Expression:
             case Ref(name):
                 return self.text(self.plan.named[name])
             case tree.Const(value):
-                return "true" if value else "false"
+                return self.true if value else self.false
             case tree.And(parts):
                 return "(" + self.and_.join(self.text(part) for part in parts) + ")"
             case tree.Or(parts):
@@ -235,6 +236,7 @@ class Casbin(Expression):
     """Casbin's `eval` policies, with the functions `within`, `some_within` and `all_within` added."""
 
     and_, or_, not_ = " and ", " or ", "not "
+    true, false = "True", "False"
     root = "r.sub."
 
     def __init__(self, given: Plan) -> None:

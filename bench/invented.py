@@ -292,10 +292,9 @@ def ordinary() -> dict[str, Known]:
     given = {"transaction.event": "use", "item.eccn": "X300", "item.form": "hosted", "item.family": "f0"}
     party = {"us_status": "citizen", "employment": "employee", "id": "x1", "employer": "x2", "owner": "x3"}
     known: dict[str, Known] = {**given, **{f"recipient.{name}": value for name, value in party.items()}}
+    plain: dict[object, Known] = {"bool": False, "country": "AK", "set": frozenset({"AK"}), "number": 50}
+    plain["date"] = Days(AT.toordinal() - 800, AT.toordinal() - 800)
     for path in PATHS:
-        kind = TERMS[path.replace("recipient.", "party.")]["type"]
-        plain = {"bool": False, "country": "AK", "set": frozenset({"AK"}), "number": 50}
-        known.setdefault(
-            path, Days(AT.toordinal() - 800, AT.toordinal() - 800) if kind == "date" else plain[str(kind)]
-        )
+        if path not in known:
+            known[path] = plain[TERMS[path.replace("recipient.", "party.")]["type"]]
     return known

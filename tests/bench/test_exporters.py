@@ -1,6 +1,7 @@
 """The bench's exporters write every node they claim to, and the other engines read it as we do."""
 
 import datetime as dt
+import functools
 import importlib.util
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ MODULES |= {"gordon-to-regorus": "regorus", "zen-engine": "zen"}
 MEMBER, OTHER = "AK", "ZZ"
 CASES = {
     "Const": ("True", {}),
+    "Const false": ("item.published or False", {"item.published": (True, False)}),
     "Holds": ("item.published", {"item.published": (True, False)}),
     "Equals": ("item.form == 'weights'", {"item.form": ("weights", "hosted")}),
     "Same": (
@@ -78,6 +80,7 @@ CLAIMED = {name.split()[0] for name in CASES}
 HEAD = '+++\nformat = 1\ntitle = "Invented"\nsource = "Invented"\ndated = 2026-01-01\n+++\n'
 
 
+@functools.cache
 def rulebook_of(when):
     """A rulebook with the bench's words, lists and definitions, and one prohibition."""
     texts = invented.texts(1)
