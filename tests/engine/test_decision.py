@@ -359,6 +359,13 @@ def test_another_exporter_of_a_bound_persons_item_is_a_red_flag(engine: Engine) 
     assert ask(engine, rule, exporter__id="cloud", item__provider="other").outcome == "no_license_required"
 
 
+def test_what_ends_a_notice_ends_its_red_flag(engine: Engine) -> None:
+    rule = needs("foreign(recipient)", binds='["acme"]', gate='"own"')
+    end = block("overlay", id='"us.inv.o"', kind='"end"', target='"us.inv.x"', from_="2026-01-01")
+    theirs: dict[str, Known] = {"exporter__id": "cloud", "item__provider": "acme"}
+    assert ask(engine, rule, end, recipient__us_status="none", **theirs).outcome == "no_license_required"
+
+
 def test_stated_facts_close_the_way_and_never_open_it(engine: Engine) -> None:
     below = Unknown("below_assurance")
     rule = needs("foreign(recipient)")

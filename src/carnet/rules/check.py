@@ -45,6 +45,7 @@ def load(*shelves: Shelf) -> Rulebook:
                 for block in build.block(raw, problems):
                     cases.append(block) if isinstance(block, blocks.Case) else made.append(block)
     made = [_with_domain(block, domains, made, problems) for block in made]
+    made += _with_flags(made)
     found = tuple(sorted(made, key=lambda block: block.id))
     problems.extend(between(found, terms))
     if problems:
@@ -91,6 +92,19 @@ def _with_domain(
     if block.domain is None:
         return msgspec.structs.replace(block, domain=frozenset(values))
     return block
+
+
+def _with_flags(made: list[blocks.AnyBlock]) -> list[blocks.AnyBlock]:
+    """What acts upon a requirement acts upon the red flag that its `binds` raises."""
+    flags = {block.id for block in made if isinstance(block, blocks.RedFlag)}
+    overlays = [
+        block for block in made if isinstance(block, blocks.Overlay) and f"{block.target}#bound" in flags
+    ]
+    return [
+        msgspec.structs.replace(overlay, id=f"{overlay.id}#bound", target=f"{overlay.target}#bound")
+        for overlay in overlays
+        if overlay.kind != "not_enforced"
+    ]
 
 
 def between(found: tuple[blocks.AnyBlock, ...], terms: Terms) -> Iterator[Problem]:
