@@ -65,6 +65,10 @@ BAD = {
     "two values: write a single one as `value`",
     b'"recipient": {"us_status": {"facts": []}}}': "t.json:2: `recipient.us_status`: `facts` needs at least one fact, "
     "and none of them `facts` again",
+    b'"recipient": {"us_status": {"facts": [{"value": "none"}, {"facts": [{"value": "none"}]}]}}}': "t.json:2: "
+    "`recipient.us_status`: `facts` needs at least one fact, and none of them `facts` again",
+    b'"recipient": {"location": {"value": "FR", "valid_from": "2026-01-01T00:00:00Z", "valid_until": "2026-01-01T00:00:00Z"}}}': "t.json:2: "
+    "`recipient.location`: `valid_until` is not after `valid_from`: the fact is never valid",
     b'"recipient": {"us_status": {"facts": [{"value": "none"}], "source": "x"}}}': "t.json:2: `recipient.us_status`: "
     "`facts` stands alone: source, assurance and dates belong to each fact in it",
     b'"recipient": {"location": {"value": "FR", "valid_from": "2026-01-02T00:00:00Z", "valid_until": "2026-01-01T00:00:00Z"}}}': "t.json:2: "
@@ -103,6 +107,7 @@ CONTRADICTIONS = {
     b'{"us_status": "none", "nationalities": {"some": ["US"]}}': "the status is `none`, and `US` is among the nationalities",
     b'{"us_status": "none", "statuses": [{"country": "US"}]}': "the status is `none`, and a status of `US` is given",
     b'{"us_status": "permanent_resident", "statuses": [{"country": "FR"}]}': "no status of `US` is among those given",
+    b'{"us_status": "none", "statuses": {"some": [{"country": "FR"}, {"country": "US"}]}}': "a status of `US` is given",
     b'{"nationalities": ["FR"], "statuses": [{"country": "CA"}]}': "a status of `CA` is not among the nationalities",
     b'{"kind": "company", "us_status": "none"}': "`us_status` is a fact of a natural person, and the kind is `company`",
     b'{"kind": "government", "nationalities": ["FR"]}': "`nationalities` is a fact of a natural person",
@@ -129,6 +134,12 @@ def test_facts_that_can_not_both_be_true_are_refused(party, place):
         b'{"us_status": "permanent_resident", "nationalities": ["FR"]}',
         b'{"us_status": "protected", "statuses": [{"country": "FR"}]}',
         b'{"kind": "company", "nationalities": []}',
+        b'{"kind": "company", "statuses": [], "nationalities": {"some": []}}',
+        b'{"us_status": "none", "statuses": [{"country": "FR"}]}',
+        b'{"us_status": "permanent_resident", "nationalities": ["FR"], "statuses": [{"country": "FR"}, {"country": "US"}]}',
+        b'{"us_status": "citizen", "statuses": [{"country": "FR"}, {"country": "US"}]}',
+        b'{"us_status": "citizen", "statuses": {"some": [{"country": "FR"}]}}',
+        b'{"location": {"facts": [{"value": "FR"}, {"value": "CA"}]}}',
         b'{"us_status": {"value": "citizen", "assurance": "S1"}, "nationalities": {"value": ["FR"], "assurance": "S3"}}',
         b'{"us_status": {"facts": [{"value": "none", "source": "a"}, {"value": "citizen", "source": "b"}]}}',
     ],

@@ -167,6 +167,19 @@ def test_the_view_says_until_when_it_stays():
     assert seen.edges == {"recipient.us_status": AT + 3 * DAY, "recipient.location": AT + 2 * DAY}
 
 
+def test_an_edge_that_has_passed_is_none():
+    fact = Fact(value="FR", valid_from=AT, valid_until=AT + 2 * DAY, expires=AT + DAY)
+    assert of(Party(location=fact)).edges == {"recipient.location": AT + DAY}
+    assert of(Party(location=Fact(value="FR", valid_from=AT))).until is None
+
+
+def test_knowledge_recorded_at_the_very_instant_counts():
+    exporter = Exporter(knowledge=Fact(value="actual", recorded=AT + DAY))
+    assert of(exporter=exporter, at=AT, known=AT + DAY).until == AT + DAY
+    assert of(exporter=exporter, at=AT, known=AT).until is None
+    assert of(exporter=exporter, at=AT + DAY, known=AT + DAY).values == {"exporter.knowledge": "actual"}
+
+
 def test_sets_say_whether_they_are_complete():
     def nationalities(leaf):
         return of(Party(nationalities=leaf)).values["recipient.nationalities"]
@@ -248,6 +261,30 @@ def test_what_is_stated_of_a_party_in_a_role_makes_a_group_of_its_own():
     assert seen.values["parties.end_user"] == Group((assured,), complete=True)
     assert seen.stated["parties.end_user"] == Group(({**assured, "us_status": "none"},), complete=True)
     assert seen.held == {"parties.end_user[0].us_status": "S1"}
+
+
+def test_one_stated_party_among_several_is_enough_for_a_stated_group():
+    stated = Party(us_status=Fact(value="none", assurance="S1"))
+    seen = of(parties=Parties(end_user=(Party(location="FR"), stated)))
+    assert seen.stated["parties.end_user"].members == ({"location": "FR"}, {"us_status": "none"})
+
+
+def test_stated_facts_that_can_not_both_be_true_state_nothing():
+    party = Party(
+        us_status=Fact(value="none", assurance="S1"), nationalities=SetFact(value=("US",), assurance="S1")
+    )
+    seen = of(party)
+    assert seen.stated == {}
+    assert set(seen.values.values()) == {Unknown("below_assurance")}
+
+
+def test_a_stated_fact_stays_below_assurance_when_it_contradicts_an_assured_one():
+    party = Party(
+        us_status=Fact(value="none", assurance="S3"), nationalities=SetFact(value=("US",), assurance="S1")
+    )
+    seen = of(party)
+    assert seen.values["recipient.nationalities"] == Unknown("below_assurance")
+    assert seen.stated == {"recipient.nationalities": frozenset({"US"})}
 
 
 def test_facts_of_one_party_that_can_not_both_be_true_are_in_conflict():

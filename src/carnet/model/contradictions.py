@@ -56,7 +56,9 @@ def _kind(known: Mapping[str, Known]) -> list[Contradiction]:
 
 
 def _nothing(value: Known) -> bool:
-    return value == frozenset() or (isinstance(value, Statuses) and not value.entries and value.complete)
+    if isinstance(value, Statuses):
+        return not value.entries
+    return value in (frozenset(), Partial(frozenset()))
 
 
 def _status(known: Mapping[str, Known]) -> list[Contradiction]:

@@ -122,7 +122,8 @@ class _Reader:
         """What written-out facts come to: the value, and what is stated where no assured fact speaks."""
         several = getattr(leaf, "facts", None)
         every: tuple[Evidence, ...] = (leaf,) if several is None else several
-        current = self.current(path, every)
+        valid = self.valid(path, every)
+        current = [fact for fact in valid if fact.expires is None or fact.expires > self.at]
         needed = self.needed(path)
         assured = [fact for fact in current if _reaches(fact, needed)]
         below = [fact for fact in current if not _reaches(fact, needed)]
@@ -142,16 +143,10 @@ class _Reader:
             return Unknown("below_assurance"), (None if isinstance(said, Unknown) else said)
         if silent:
             return silent[0], None
-        return (Unknown("expired") if self.expired(path, every) else None), None
-
-    def current(self, path: str, facts: Iterable[Evidence]) -> list[Evidence]:
-        """The facts that count: recorded, valid, not replaced by their own source and not expired."""
-        return [fact for fact in self.valid(path, facts) if fact.expires is None or fact.expires > self.at]
-
-    def expired(self, path: str, facts: Iterable[Evidence]) -> bool:
-        return any(fact.expires is not None and fact.expires <= self.at for fact in self.valid(path, facts))
+        return (Unknown("expired") if valid else None), None
 
     def valid(self, path: str, facts: Iterable[Evidence]) -> list[Evidence]:
+        """The facts that were recorded, hold, and were not replaced by their own source."""
         horizon = min(self.at, self.known) if path in self.knowledge else self.known
         found: list[Evidence] = []
         for fact in facts:
