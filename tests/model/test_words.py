@@ -2,6 +2,7 @@
 
 import tomllib
 import typing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import carnet
 from carnet.model import transaction as words
 from carnet.model.leaves import facts_of
 
-TERMS = tomllib.loads((Path(carnet.__file__).parent / "law" / "terms.toml").read_text("utf-8"))
+TEXT = (Path(carnet.__file__).parent / "law" / "terms.toml").read_text("utf-8")
+TERMS = tomllib.loads(TEXT)
 ENTITIES = {
     "transaction": words.Transaction,
     "item": words.Item,
@@ -74,3 +76,9 @@ def test_a_level_stands_where_law_or_letter_makes_the_status_decide():
     levels = {path: spec.get("level", "S0") for path, spec in DECLARED.items()}
     assert {levels[f"party.{name}"] for name in ("us_status", "nationalities", "statuses")} == {"S3"}
     assert {levels[f"party.{name}"] for name in ("employer", "employment", "engaged_by", "hired")} == {"S2"}
+
+
+def test_every_word_says_above_it_what_it_means():
+    lines = TEXT.splitlines()
+    bare = [line for above, line in pairwise(lines) if line.startswith("[") and not above.startswith("# ")]
+    assert bare == []
