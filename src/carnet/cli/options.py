@@ -1,0 +1,72 @@
+"""What the commands share: their options, what they read and how they print. What a command does is in its
+own module."""
+
+import datetime as dt
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from carnet.model.errors import InputError
+from carnet.model.reading import LIMIT
+from carnet.model.time import instant
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Instant(click.ParamType[dt.datetime]):
+    """An instant with its zone."""
+
+    name = "instant"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> dt.datetime:
+        """Read ISO text; a failure is a usage error."""
+        if isinstance(value, dt.datetime):
+            return value
+        try:
+            return instant(str(value))
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+
+
+law = click.option(
+    "--law",
+    "law",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A shelf of your own beside the shipped one; may be given more than once.",
+)
+at = click.option(
+    "--at", type=Instant(), metavar="INSTANT", help="The instant at which the law is looked at."
+)
+known = click.option(
+    "--known", type=Instant(), metavar="INSTANT", help="What was known by then; default: the same as --at."
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def read_input(file: str) -> bytes:
+    """The bytes of a file, or of standard input for `-`; at most one more than the limit.
+
+    Raises InputError if it can't be read.
+    """
+    try:
+        if file == "-":
+            return sys.stdin.buffer.read(LIMIT + 1)
+        with Path(file).open("rb") as opened:
+            return opened.read(LIMIT + 1)
+    except OSError as error:
+        raise InputError(f"`{file}` can't be read: {(error.strerror or 'no such file').lower()}") from None
+
+
+def now() -> dt.datetime:
+    """The instant of the call, in whole seconds."""
+    return dt.datetime.now(dt.UTC).replace(microsecond=0)
+
+
+def say(text: str) -> None:
+    """Talk: to standard error, so that standard output stays the answer."""
+    click.echo(text, err=True)
