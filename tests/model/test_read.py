@@ -1,16 +1,20 @@
 """What a transaction that can't be used gets: one sentence that names file, line, value and what to do."""
 # ruff: noqa: E501 -- an input and its sentence read best on one line each
 
+import datetime as dt
+from decimal import Decimal
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carnet.model.errors import InputError
-from carnet.model.transaction import Party, Transaction, check_transaction, read_transaction
+from carnet.model.transaction import Item, Party, Transaction, check_transaction, read_transaction
 from carnet.model.written import Fact, SetFact
 
 HEAD = b'{"at": "2026-06-13T00:00:00Z",\n'
 COUNTRIES = {"US", "FR", "CA"}
+AT = dt.datetime(2026, 6, 13, tzinfo=dt.UTC)
 
 
 def error_of(data, file="t.json", countries=COUNTRIES):
@@ -220,3 +224,24 @@ def test_a_transaction_made_in_python_can_be_checked_too():
     with pytest.raises(InputError, match="unknown country `XX`"):
         check_transaction(Transaction(at=at, recipient=Party(location=Fact(value="XX"))), COUNTRIES)
     check_transaction(Transaction(at=at, recipient=Party(nationalities=SetFact(some=("FR",)))), COUNTRIES)
+
+
+@pytest.mark.parametrize(
+    ("transaction", "message"),
+    [
+        (Transaction(at=dt.datetime(2026, 6, 13)), "`2026-06-13 00:00:00` at `at` has no zone"),  # noqa: DTZ001 -- the error
+        (
+            Transaction(at=AT, recipient=Party(us_status="nne")),
+            "`nne` is not a value of `recipient.us_status`; did",
+        ),
+        (
+            Transaction(at=AT, recipient=Party(nationalities="FR")),
+            "`FR` at `recipient.nationalities` is text",
+        ),
+        (Transaction(at=AT, item=Item(operations=Decimal("0.5"))), "`0.5` is not a whole number of 1e18"),
+    ],
+)
+def test_a_transaction_made_in_python_is_checked_for_its_types(transaction, message):
+    with pytest.raises(InputError) as caught:
+        check_transaction(transaction)
+    assert str(caught.value).startswith(message)

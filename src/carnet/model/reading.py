@@ -44,17 +44,33 @@ def decode(
     document = _Toml(text, file) if file.endswith(".toml") else _Json(text, file)
     plain = document.read()
     try:
+        return checked(plain, of, check)
+    except Wrong as wrong:
+        line = document.line(wrong.path)
+        raise InputError(_printable(f"{file}:{line}: {wrong}")) from None
+
+
+class Wrong(InputError):
+    """What is wrong, and where in the document."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(problem)
+        self.path = path
+
+
+def checked(plain: object, of: type[T], check: Callable[[T], tuple[Path, str] | None] | None) -> T:
+    """The struct that plain objects say. Raises Wrong for what is none, and for what `check` finds."""
+    try:
         read = msgspec.convert(plain, of)
-        found = check(read) if check is not None else None
-        if found is None:
-            return read
-        path, problem = found
-        problem = f"{problem} (at `{shown(path)}`)"
     except msgspec.ValidationError as error:
         message, _, where = str(error).rpartition(" - at `")
         path = _path(where.rstrip("`")) if message else ()
         problem, path = _explain(message or str(error), path, plain, of)
-    raise InputError(_printable(f"{file}:{document.line(path)}: {problem}"))
+        raise Wrong(path, problem) from None
+    found = check(read) if check is not None else None
+    if found is not None:
+        raise Wrong(found[0], f"{found[1]} (at `{shown(found[0])}`)")
+    return read
 
 
 def shown(path: Path) -> str:
@@ -243,7 +259,8 @@ def _printable(text: str) -> str:
 
 
 def _short(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    plain = isinstance(value, dict | list | bool | int | None)
+    text = json.dumps(value, default=str) if plain else str(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 

@@ -5,15 +5,15 @@ Every field may be left out (the fact is missing) or written short, as a `Fact`,
 (`carnet.model.written`). Money and operations are exact decimals; write big ones as text, `"1.5e26"`.
 """
 
+import datetime as dt
 from collections.abc import Collection, Iterator
 from decimal import Decimal
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
-from carnet.model.errors import InputError
 from carnet.model.leaves import Path, first_problem
-from carnet.model.reading import decode, shown
+from carnet.model.reading import checked, decode
 from carnet.model.written import Country, Day, Fact, Id, Instant, SetFact, StatusSince
 
 Event = Literal[
@@ -286,8 +286,6 @@ def read_transaction(
 
 
 def check_transaction(transaction: Transaction, countries: Collection[str] | None = None) -> None:
-    """The checks of `read_transaction` for a transaction made in Python. Raises InputError."""
-    problem = first_problem(entities(transaction), UNITS, countries)
-    if problem is not None:
-        path, message = problem
-        raise InputError(f"{message} (at `{shown(path)}`)")
+    """The checks of `read_transaction`, types included, for one made in Python. Raises InputError."""
+    plain = to_builtins(transaction, builtin_types=(dt.datetime, Decimal))
+    checked(plain, Transaction, lambda read: first_problem(entities(read), UNITS, countries))
