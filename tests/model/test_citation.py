@@ -36,6 +36,8 @@ def test_a_citation_is_read_into_its_parts():
             "15 CFR 734.13(a)(1), (c), 734.14(a)(1)",
             "15 CFR 734.13(a)(1); 15 CFR 734.13(c); 15 CFR 734.14(a)(1)",
         ),
+        ("15 CFR 744.6(c)(1), and 734.20", "15 CFR 744.6(c)(1); 15 CFR 734.20"),
+        ("15 CFR 744.6(b); (c)", "15 CFR 744.6(b); 15 CFR 744.6(c)"),
         ("15 CFR 744.6(c)(1), (2)", "15 CFR 744.6(c)(1); 15 CFR 744.6(c)(2)"),
         ("15 CFR 742.6(a)(6)(iii), (iv)", "15 CFR 742.6(a)(6)(iii); 15 CFR 742.6(a)(6)(iv)"),
         ("15 CFR 744.22(b); letter of 2026-06-12", "15 CFR 744.22(b); letter of 2026-06-12"),
@@ -64,8 +66,11 @@ def test_citations_sort_as_the_law_counts():
     ]
     citations = [one(text) for text in reversed(texts)]
     assert [str(each) for each in sorted(citations, key=Citation.order)] == texts
-    romans = [one(f"15 CFR 742.6(a)(6)({roman})") for roman in ("ix", "v", "iv", "i")]
+    romans = [one(f"15 CFR 742.6(a)(6)({roman})") for roman in ("ix", "v", "iv", "iii", "ii", "i")]
     assert sorted(romans, key=Citation.order) == list(reversed(romans))
+    letters = [one(f"15 CFR 742.6({letter})") for letter in ("v", "k", "i", "h")]
+    assert sorted(letters, key=Citation.order) == list(reversed(letters))
+    assert one("10 CFR 810.1").order() < one("15 CFR 730.1").order()
 
 
 def test_a_place_covers_what_lies_in_it():

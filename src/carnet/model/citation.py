@@ -54,13 +54,15 @@ class Citation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def parse_citations(text: str) -> tuple[Citation, ...]:
-    """The citations of a `cite`, in order. They are separated by `; `; one that starts with a section
-    (`734.13(a)`) is in the code of the one before, and after a comma `(c)` is in its section too. Nothing
-    is refused: what is not understood is kept as a note."""
+    """The citations of a `cite`, in order, separated by `; ` or a comma.
+
+    One that starts with a section (`734.13(a)`) is in the code of the one before, and `(c)` after it is in its
+    section too. Nothing is refused: what is not understood is kept as a note.
+    """
     found: list[Citation] = []
     for part in text.split("; "):
-        for index, piece in enumerate(_AGAIN.split(part)):
-            found.append(_one(piece.removeprefix("and "), found, again=index > 0))
+        for piece in _AGAIN.split(part):
+            found.append(_one(piece.removeprefix("and "), found))
     return tuple(found)
 
 
@@ -69,12 +71,12 @@ def format_citations(citations: tuple[Citation, ...]) -> str:
     return "; ".join(str(citation) for citation in citations)
 
 
-def _one(piece: str, before: list[Citation], *, again: bool) -> Citation:
+def _one(piece: str, before: list[Citation]) -> Citation:
     last = before[-1] if before and before[-1].code else None
     title, code, rest = (last.title, last.code, piece) if last else (None, "", piece)
     if match := _CODE.fullmatch(piece):
         title, code, rest = int(match["title"]), match["code"], match["rest"]
-    if again and last and piece.startswith("("):
+    if last and piece.startswith("("):
         paragraphs = tuple(_PARAGRAPH.findall(piece.partition(" ")[0]))
         kept = last.paragraphs[: _depth(paragraphs[0], last.paragraphs)]
         note = piece[len("".join(f"({paragraph})" for paragraph in paragraphs)) :]
