@@ -70,7 +70,7 @@ class Books:
         self.quiet = r.random() < 0.3
         self.made: list[blocks.AnyBlock] = []
         if size.plain:
-            self.trees.wide = 0.0
+            self.trees.wide, self.trees.trivial = 0.0, False
             self.trees.forbidden = frozenset({"exporter.knowledge", "party.informed"})
 
     def base(self, name: str, regime: str = "us.inv", exact: bool = False) -> Base:
@@ -152,15 +152,17 @@ class Books:
             acts = tuple(self.act() for _ in range(r.choice((1, 1, 2))))
             self.made.append(blocks.Scope(**base, subject=subject, acts=acts))
             covered = frozenset(act.kind for act in acts)
-            if r.random() < 0.3:
+            if self.size.plain:
+                covered = frozenset(KINDS)
+            elif r.random() < 0.3:
                 covered = some(r, KINDS)
-            if r.random() < 0.93:
+            if self.size.plain or r.random() < 0.93:
                 stages = tuple(
-                    blocks.Stage(name, "Invented Code 2(b)" if r.random() < 0.75 else None)
+                    blocks.Stage(name, "Invented Code 2(b)" if self.size.plain or r.random() < 0.75 else None)
                     for name in ("first", "second")[: r.choice((1, 1, 2))]
                 )
                 cover = self.base(f"inv.c{number}", regime)
-                if r.random() < 0.8:
+                if self.size.plain or r.random() < 0.8:
                     cover["span"], cover["known"] = Span(EARLY), EARLY.earliest
                 self.made.append(blocks.Coverage(**cover, kinds=covered, stages=stages))
 

@@ -3,7 +3,7 @@ a human can settle may also stay as it is.
 
 Two things are not completed: presumptions, and what rests on somebody not knowing (flags, `is_unknown`);
 rulebooks with them are left out here, as docs/explanation/decision.md says. Staleness of provisions and
-lists is left out as well: it has tests of its own."""
+lists, windows and gaps in the coverage are left out as well: no fact completes them."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ from msgspec import Struct, field
 
 from carnet.engine.over_readings import class_of
 from carnet.model.facts import ASKABLE, MISSING, Group, Known, Partial, Status, Statuses, Unknown
-from carnet.model.time import ANY_DAY, Days, Span, days
+from carnet.model.time import ANY_DAY, Days, days
 from carnet.rules import tree
-from carnet.rules.blocks import AnyBlock, Coverage, Definition, Scope, Stage
+from carnet.rules.blocks import AnyBlock, Definition
 from carnet.rules.rulebook import Rulebook
 from carnet.rules.terms import TermSpec
 from tests.property.books import Size, rulebook
@@ -26,9 +26,9 @@ from tests.property.coverage import trees_of
 from tests.property.differential import Engine, ask
 from tests.property.rewrite import mapped
 from tests.property.views import Question, Views
-from tests.property.words import EARLY, KINDS, ROLES, TERMS, domain
+from tests.property.words import ROLES, TERMS, domain
 
-PLAIN = Size(hot=4, depth=2, rules=3, exceptions=2, plain=True, axes=1)
+PLAIN = Size(hot=10, depth=1, rules=3, exceptions=2, plain=True, axes=1)
 MOST = 320
 """Completions that a case may have, to be looked at."""
 NEW_YORK = ZoneInfo("America/New_York")
@@ -124,8 +124,6 @@ class Completions:
                 if isinstance(node, tree.Open):
                     name = node.fact or f"human:{block.id}"
                     self.options[name] = [True, False] if node.fact else [MISSING, True, False]
-        if any(key.startswith("gap@") for key in (*self.answer.certain, *self.answer.undecided)):
-            self.options["human:gaps"] = [MISSING, False]
 
     def now(self, path: str) -> Known:
         values = self.question.values
@@ -316,32 +314,9 @@ def settled(book: Rulebook, fact: str, value: bool) -> Rulebook:
             name = (node.fact or f"human:{block.id}") if isinstance(node, tree.Open) else None
             return tree.Const(value) if name == fact else node
 
-        if fact == "human:gaps" and isinstance(block, Coverage):
-            stages = tuple(Stage(stage.name, "Invented Code") for stage in block.stages)
-            return msgspec.structs.replace(
-                block, span=Span(EARLY), known=EARLY.earliest, kinds=frozenset(KINDS), stages=stages
-            )
         return mapped(block, close)
 
-    if fact == "human:gaps":
-        regimes = {block.regime for block in book.of(Scope)} - {block.regime for block in book.of(Coverage)}
-        more = tuple(covering(regime) for regime in sorted(regimes))
-        book = msgspec.structs.replace(book, blocks=book.blocks + more)
     return msgspec.structs.replace(book, blocks=tuple(settle(block) for block in book.blocks))
-
-
-def covering(regime: str) -> Coverage:
-    return Coverage(
-        id=f"inv.c.{regime}",
-        file="inv.md",
-        line=1,
-        cite="Invented Code",
-        regime=regime,
-        span=Span(EARLY),
-        known=EARLY.earliest,
-        kinds=frozenset(KINDS),
-        stages=(Stage("first", "Invented Code"),),
-    )
 
 
 def cases(engine: Engine, seeds: range, pairs: int = 6) -> Iterator[Case]:

@@ -23,6 +23,7 @@ class Trees:
         self.axes: dict[str, tuple[str, ...]] = {}
         self.forbidden: frozenset[str] = frozenset()
         self.wide = 0.25
+        self.trivial = True
 
     def truth(self, *, act: bool = False, of: str = "", depth: int | None = None) -> tree.Tree:
         """A condition; `act` if it may speak of the act, `of` the kind of a definition's parameter."""
@@ -87,7 +88,7 @@ class Trees:
         if kind == "number":
             if r.random() < 0.25:
                 return tree.Equals(term, r.choice(NUMBERS))
-            if r.random() < 0.2 and (other := self.pick(act, of, "number")):
+            if r.random() < 0.2 and (other := self.pick(act, of, "number")) and self.differ(other[0], term):
                 return tree.Same(term, other[0])
             return tree.Compare(term, r.choice(("<", "<=", ">", ">=")), r.choice(NUMBERS))
         if kind == "date":
@@ -102,12 +103,20 @@ class Trees:
         kind = "country" if kind == "statuses" else kind
         if r.random() < 0.18:
             other = self.pick(act, of, "statuses", kind) if kind == "country" else self.pick(act, of, kind)
-            if other is not None and (kind != "enum" or other[1].path == one.path):
+            if (
+                other is not None
+                and (kind != "enum" or other[1].path == one.path)
+                and self.differ(other[0], term)
+            ):
                 right: tree.Value = tree.MostRecent(other[0]) if other[1].type == "statuses" else other[0]
                 return tree.Same(value, right)
         if r.random() < 0.5:
             return tree.In(value, self.members(one, kind))
         return tree.Equals(value, r.choice(self.texts(one, kind)))
+
+    def differ(self, one: Term, other: Term) -> bool:
+        """A fact compared with itself is always alike, which no engine sees: some rulebooks have it."""
+        return self.trivial or one != other
 
     def texts(self, one: TermSpec, kind: str) -> tuple[str, ...]:
         return domain(one) if one.type != "statuses" else WORDS_OF_COUNTRY
