@@ -107,6 +107,8 @@ def test_what_is_no_transaction_is_refused(data):
 
 
 CONTRADICTIONS = {
+    b'{"us_status": {"value": "citizen", "source": "hr"}, "nationalities": ["FR"]}': "the status is `citizen`, and `US`",
+    b'{"us_status": "none", "nationalities": {"some": ["US"], "observed": "2026-01-01T00:00:00Z"}}': "the status is `none`",
     b'{"us_status": "citizen", "nationalities": ["FR"]}': "the status is `citizen`, and `US` is not among the nationalities",
     b'{"us_status": "none", "nationalities": {"some": ["US"]}}': "the status is `none`, and `US` is among the nationalities",
     b'{"us_status": "none", "statuses": [{"country": "US"}]}': "the status is `none`, and a status of `US` is given",

@@ -56,7 +56,7 @@ class Citation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def parse_citations(text: str) -> tuple[Citation, ...]:
     """The citations of a `cite`, in order, separated by `; ` or a comma.
 
-    One that starts with a section (`734.13(a)`) is in the code of the one before, and `(c)` after it is in its
+    One that starts with a section (`734.13(a)`) is in the code of the one before, `(c)` after it is in its
     section too. Nothing is refused: what is not understood is kept as a note.
     """
     found: list[Citation] = []
