@@ -99,7 +99,7 @@ class Case(Struct, frozen=True, kw_only=True):
 
 
 class Scene(Struct, frozen=True, kw_only=True):
-    """A heading with its instant, and the cases below it."""
+    """A heading with its instant, and the cases below it in order of time."""
 
     title: str
     instant: dt.datetime
@@ -155,7 +155,7 @@ def _read(files: Mapping[str, bytes], name: str, of: type[T]) -> T:
 
 def _scene(files: Mapping[str, bytes], name: str) -> Scene:
     scene = _read(files, name, _Scene)
-    cases = tuple(_case(scene, case, name) for case in scene.case)
+    cases = tuple(sorted((_case(scene, case, name) for case in scene.case), key=lambda case: case.at))
     return Scene(title=scene.title, instant=scene.instant, shown=scene.shown, text=scene.text, cases=cases)
 
 
