@@ -86,7 +86,7 @@ class Page:
 
 
 def told(report: Report, page: Page, *, every: bool) -> Iterator[Text]:
-    """The report from top to bottom, line by line; a case that does not come out as expected is always there."""
+    """The report from top to bottom, line by line; what does not come out as expected is always there."""
     story = report.story
     yield Text()
     yield from page.lines(Text(story.title, style="bold"))
@@ -123,9 +123,8 @@ def card(row: Row, story: Story, scene: Scene, page: Page) -> Iterator[Text]:
     color = HUMAN if determination.outcome == "needs_human" else COLOR[row.action]
     who = Text(case.who, style="bold")
     who.append(f" · {story.models.get(case.product, case.product)}", style="not bold cyan")
-    law = Text(
-        f"{words.mark(row.action, determination.outcome)} {words.OUTCOME[determination.outcome]}", style=color
-    )
+    outcome = determination.outcome
+    law = Text(f"{words.mark(row.action, outcome)} {words.OUTCOME[outcome]}", style=color)
     did = Text(words.did(row.did.did if row.did else "", row.permitted, row.carved_out))
     did.stylize("bold red" if row.needless else "dim")
     lines = page.lines(who, GUTTER)

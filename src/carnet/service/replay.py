@@ -18,6 +18,7 @@ from carnet.rules.rulebook import Rulebook
 from carnet.service.story import Case, Provider, Scene, Story
 
 CLOSED = ("prohibited", "license_required")
+RULES = ("requirement", "prohibition")
 
 Decide = Callable[[Case, Choices], tuple[Determination, str]]
 """A case's legal answer and the operational action that follows."""
@@ -179,11 +180,7 @@ def citations(determination: Determination) -> tuple[str, ...]:
     lifting = {name for finding in findings for name in finding.lifted_by}
     tiers: list[Iterable[Finding]] = [
         _open(findings),
-        [
-            f
-            for f in findings
-            if f.truth == "unknown" and f.kind in ("requirement", "prohibition", "red_flag")
-        ],
+        [f for f in findings if f.truth == "unknown" and f.kind in (*RULES, "red_flag")],
         [f for f in findings if f.kind == "exception" and f.truth == "true" and f.id in lifting],
         [f for f in findings if f.kind == "coverage"],
     ]
@@ -224,9 +221,7 @@ def _open(findings: Iterable[Finding]) -> list[Finding]:
     return [
         finding
         for finding in findings
-        if finding.kind in ("requirement", "prohibition")
-        and finding.truth == "true"
-        and not finding.lifted_by
+        if finding.kind in RULES and finding.truth == "true" and not finding.lifted_by
     ]
 
 

@@ -12,7 +12,10 @@ CARNET = "Carnet"
 PROVIDER = "the provider, then"
 NO_SOURCE = "no source says"
 NOTHING_READ = "no requirement of the law in force reads this use"
-NOT_ADVICE = "Not legal advice. The letters are known only as others quoted them; every person and organisation is invented."
+NOT_ADVICE = (
+    "Not legal advice. The letters are known only as others quoted them;"
+    " every person and organisation is invented."
+)
 REFUSED = "covered, and refused"
 SERVED = "not covered, and served"
 ASKED = "asked for what would settle it"
@@ -109,7 +112,8 @@ def reading(key: str) -> str:
 def clocks(binding: dt.datetime | None, deadline: dt.datetime) -> str:
     """The two instants of a notice side by side."""
     since = f"binds from {binding.astimezone(dt.UTC):%H:%M}Z" if binding else "binds"
-    return f"{since}  │  to be enforced by {deadline.astimezone(dt.UTC):%H:%M}Z (90 minutes: reported, not confirmed)"
+    until = f"to be enforced by {deadline.astimezone(dt.UTC):%H:%M}Z"
+    return f"{since}  │  {until} (90 minutes: reported, not confirmed)"
 
 
 def counted(counts: Mapping[str, int], name: Callable[[str], str]) -> list[str]:
@@ -125,8 +129,8 @@ def headline(cases: int, mismatches: int, rulebook: str) -> str:
 def switch_off(total: int, needed: int, undecided: int, needless: int) -> str:
     """What a switch-off for everybody would have done, against what the law asked."""
     return (
-        f"A worldwide switch-off, from the first letter to the third, refuses all {total} uses of the two models."
-        f" The letters asked for {needed} of these refusals; {undecided} hung on one more fact or on a human."
+        f"A worldwide switch-off, from the first letter to the third, refuses all {total} uses"
+        f" of the two models. The letters asked for {needed} of these refusals; {undecided} hung on one more fact or on a human."
         f" {needless} were refused without need."
     )
 
