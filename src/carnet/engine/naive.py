@@ -120,7 +120,7 @@ class World(msgspec.Struct, frozen=True):
     def defeating(self, path: str) -> list[Kleene]:
         """The red flags, true and unresolved, that defeat the presumption on a fact."""
         spec = self.book.terms.of_path(path)
-        flags = (flag for flag in self.visible(blocks.RedFlag) if spec and spec.path in flag.defeats)
+        flags = (flag for flag in self.present(blocks.RedFlag) if spec and spec.path in flag.defeats)
         found = (
             msgspec.structs.replace(self, act=None, bound={}).effective(flag, flag.when) for flag in flags
         )
@@ -272,6 +272,10 @@ class World(msgspec.Struct, frozen=True):
     # Force
     def visible(self, kind: type[B]) -> Iterator[B]:
         return (block for block in self.book.of(kind) if block.known <= self.known)
+
+    def present(self, kind: type[B]) -> Iterator[B]:
+        """Blocks in force, or perhaps so: the others are not there."""
+        return (block for block in self.visible(kind) if block.span.holds(self.at) != "no")
 
     def force(self, span: Span) -> Kleene:
         return {"yes": TRUE, "no": FALSE, "maybe": HUMAN}[span.holds(self.at)]

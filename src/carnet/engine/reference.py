@@ -77,9 +77,9 @@ def placed(
 def reads_act(world: World, rule: blocks.Rule | blocks.RedFlag) -> bool:
     """Whether a rule, what may lift it or what bars that, speaks of the act."""
     lifting = [
-        e for e in world.visible(blocks.Exception_) if any(lift.requirement == rule.id for lift in e.lifts)
+        e for e in world.present(blocks.Exception_) if any(lift.requirement == rule.id for lift in e.lifts)
     ]
-    barring = [bar for bar in world.visible(blocks.Bar) if any(bars(bar, e) for e in lifting)]
+    barring = [bar for bar in world.present(blocks.Bar) if any(bars(bar, e) for e in lifting)]
     return any(tree.speaks_of(block.when, "act") for block in (rule, *lifting, *barring))
 
 
@@ -98,20 +98,20 @@ def lifts(rule: blocks.Requirement, reason: str, exception: blocks.Exception_) -
 def lifting(world: World, exception: blocks.Exception_) -> Kleene:
     """The exception is available and no bar blocks it."""
     stale = world.staleness(exception)
-    barred = [bar for bar in world.visible(blocks.Bar) if bars(bar, exception)]
+    barred = [bar for bar in world.present(blocks.Bar) if bars(bar, exception)]
     blocked = [some((world.effective(bar, bar.when), *world.staleness(bar))) for bar in barred]
     return every((world.effective(exception, exception.when), *stale, no(some(blocked))))
 
 
 def questions(world: World, acts: list[Act]) -> Iterator[Question]:
-    for rule in world.visible(blocks.Rule):
+    for rule in world.present(blocks.Rule):
         for suffix, there, gate in placed(world, acts, rule):
             applies = every((gate, some((there.effective(rule, rule.when), *there.staleness(rule)))))
             if isinstance(rule, blocks.Prohibition):
                 yield Question(f"{rule.id}{suffix}", "prohibition", applies)
             elif isinstance(rule, blocks.Requirement):
                 for reason in rule.reasons:
-                    able = [e for e in there.visible(blocks.Exception_) if lifts(rule, reason, e)]
+                    able = [e for e in there.present(blocks.Exception_) if lifts(rule, reason, e)]
                     lifted = [(e.class_, lifting(there, e)) for e in able]
                     is_open = every((applies, no(some(value for _, value in lifted))))
                     surely = min((BURDEN.index(name) for name, value in lifted if value.true), default=None)
@@ -120,7 +120,7 @@ def questions(world: World, acts: list[Act]) -> Iterator[Question]:
     for act in acts:
         if not covered(world, act):
             yield Question(f"gap@{act.number}", "gap", every((act.value, HUMAN)))
-    for flag in world.visible(blocks.RedFlag):
+    for flag in world.present(blocks.RedFlag):
         for suffix, there, gate in placed(world, acts, flag) if not flag.defeats else ():
             value = every((gate, there.effective(flag, flag.when)))
             if value.true:
@@ -136,11 +136,7 @@ def covered(world: World, act: Act) -> bool:
         for block in world.visible(blocks.Coverage)
         if block.regime == act.regime and act.act.kind in block.kinds and block.span.holds(world.at) == "yes"
     ]
-    ruled = {
-        rule.stage
-        for rule in world.visible(blocks.Rule)
-        if rule.regime == act.regime and rule.span.holds(world.at) != "no"
-    }
+    ruled = {rule.stage for rule in world.present(blocks.Rule) if rule.regime == act.regime}
     return bool(found) and all(
         stage.no_rule or stage.name in ruled for block in found for stage in block.stages
     )
