@@ -45,7 +45,7 @@ class Program(click.Group):
         formatter.write_paragraph()
         formatter.write_text("Not legal advice.")
 
-    def main(  # type: ignore[override] # click's own overloads differ in `standalone_mode` only
+    def main(
         self,
         args: Sequence[str] | None = None,
         prog_name: str | None = None,
@@ -111,4 +111,7 @@ def _line(error: BaseException) -> str:
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="carnet", message="%(package)s %(version)s")
 def main() -> None:
-    """Who may use which AI model under export-control law: decided from cited rules, and what is missing asked for."""
+    """Who may use which AI model under export-control law.
+
+    Decided from cited rules; what is missing is asked for.
+    """

@@ -2,12 +2,14 @@
 own module."""
 
 import datetime as dt
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import msgspec
 
 from carnet.model.errors import InputError
 from carnet.model.reading import LIMIT
@@ -37,13 +39,28 @@ law = click.option(
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="A shelf of your own beside the shipped one; may be given more than once.",
+    envvar="CARNET_LAW",
+    help="A shelf of your own beside the shipped one; may be given more than once. Default: CARNET_LAW.",
 )
 at = click.option(
     "--at", type=Instant(), metavar="INSTANT", help="The instant at which the law is looked at."
 )
 known = click.option(
     "--known", type=Instant(), metavar="INSTANT", help="What was known by then; default: the same as --at."
+)
+policy = click.option(
+    "--policy",
+    type=click.Path(path_type=Path),
+    envvar="CARNET_POLICY",
+    metavar="FILE",
+    help="Your enforcement policy (.toml); default: CARNET_POLICY, or the careful one that is shipped.",
+)
+surface = click.option(
+    "--surface",
+    type=click.Choice(["api", "interactive", "batch", "stream"]),
+    default="api",
+    show_default=True,
+    help="Where the door stands: what it can do depends on it.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
@@ -65,6 +82,21 @@ def read_input(file: str) -> bytes:
 def now() -> dt.datetime:
     """The instant of the call, in whole seconds."""
     return dt.datetime.now(dt.UTC).replace(microsecond=0)
+
+
+COLORS = {"prohibited": "red", "license_required": "red", "needs_human": "yellow", "needs_facts": "yellow"}
+
+
+def painted(text: str, outcome: str) -> str:
+    """Text in the color of an outcome, where there is a terminal and `NO_COLOR` is not set."""
+    if os.environ.get("NO_COLOR"):
+        return text
+    return click.style(text, fg=COLORS.get(outcome, "green"), bold=True)
+
+
+def json_of(document: object) -> str:
+    """One JSON document, indented, keys in order."""
+    return msgspec.json.format(msgspec.json.encode(document, order="deterministic"), indent=2).decode()
 
 
 def say(text: str) -> None:

@@ -1,15 +1,17 @@
 """`carnet rules`: check the rules, run their cases, show a provision, list what changes when."""
 
+import datetime as dt
 from pathlib import Path
 
 import click
-import msgspec
 
 from carnet.cli import options
 from carnet.cli.exits import Exit
+from carnet.cli.pages import page_of, timeline_of
 from carnet.engine.cases import run_case
 from carnet.model.errors import RulesError
 from carnet.store.shelves import load_rulebook
+from carnet.words.catalogue import ENGLISH, stamp
 
 
 @click.group()
@@ -27,10 +29,10 @@ def check(law: tuple[Path, ...], as_json: bool) -> int:
     except RulesError as error:
         if not as_json:
             raise
-        click.echo(msgspec.json.encode({"problems": error.problems, "rulebook": None}).decode())
+        click.echo(options.json_of({"problems": error.problems, "rulebook": None}))
         return Exit.RULES
     if as_json:
-        click.echo(msgspec.json.encode({"problems": [], "rulebook": rulebook.digest}).decode())
+        click.echo(options.json_of({"problems": [], "rulebook": rulebook.digest}))
         return Exit.OK
     click.echo(
         f"ok: {len(rulebook.blocks)} blocks, {len(rulebook.cases)} cases,"
@@ -59,7 +61,7 @@ def test(law: tuple[Path, ...], as_json: bool, words: tuple[str, ...]) -> int:
             for case, found in failed
         ]
         document = {"passed": passed, "failed": rows, "rulebook": rulebook.digest}
-        click.echo(msgspec.json.encode(document).decode())
+        click.echo(options.json_of(document))
     else:
         for case, found in failed:
             click.echo(f"{case.file}:{case.line}: {case.note}")
@@ -67,3 +69,39 @@ def test(law: tuple[Path, ...], as_json: bool, words: tuple[str, ...]) -> int:
                 click.echo(f"  {line}")
         click.echo(f"{passed} passed" + (f", {len(failed)} failed" if failed else ""))
     return Exit.FAILED if failed else Exit.OK
+
+
+@rules.command()
+@click.argument("name", metavar="ID")
+@options.law
+@options.at
+@options.as_json
+def show(name: str, law: tuple[Path, ...], at: dt.datetime | None, as_json: bool) -> int:
+    """Print a block by its ID: its words, its rule, its history and its cases."""
+    rulebook = load_rulebook(*law)
+    text = page_of(rulebook, name, at)
+    if as_json:
+        block = next(block for block in rulebook.blocks if block.id == name)
+        in_force = None if at is None else block.span.holds(at)
+        document = {"kind": type(block).__name__.strip("_").lower(), "block": block, "in_force": in_force}
+        click.echo(options.json_of({**document, "text": text, "rulebook": rulebook.digest}))
+    else:
+        click.echo(text)
+    return Exit.OK
+
+
+@rules.command()
+@options.law
+@options.known
+@options.as_json
+def timeline(law: tuple[Path, ...], known: dt.datetime | None, as_json: bool) -> int:
+    """Print every instant at which the law changes, with what begins and what ends."""
+    rulebook = load_rulebook(*law)
+    found = timeline_of(rulebook, known)
+    if as_json:
+        rows = [{"at": instant, "what": what, "change": word} for instant, word, what in found]
+        click.echo(options.json_of({"changes": rows, "rulebook": rulebook.digest}))
+    else:
+        for instant, word, what in found:
+            click.echo(ENGLISH.say(f"timeline.{word}", instant=stamp(instant), what=what))
+    return Exit.OK

@@ -1,5 +1,5 @@
-"""Running a case of the law: its facts through both engines, and what differs from what it expects. The form
-of a case is in docs/reference/language.md; what it says of conditions and acts is in `carnet.engine.facets`."""
+"""Running a case of the law: its facts through both engines, and what differs from what it expects. Its form
+is in docs/reference/language.md; what it says of conditions and acts is in `carnet.engine.facets`."""
 
 from collections.abc import Mapping
 from typing import cast, get_args
@@ -170,13 +170,10 @@ def _differences(expect: Mapping[str, object], answer: Answer) -> list[str]:
         if key in expect and sorted(texts(expect[key])) != sorted(got):
             found.append(f"`{key}`: expected {shown(expect[key])}, got {shown(list(got))}")
     rules = {rule_of(key) for key in answer.certain}
-    for name in texts(expect.get("open", [])):
-        if name not in rules:
-            found.append(f"`open`: expected `{name}`, got {shown(sorted(rules))}")
-    for name in texts(expect.get("not_open", [])):
-        if name in rules:
-            found.append(f"`not_open`: expected that `{name}` is not open, and it is")
-    return found
+    closed = [name for name in texts(expect.get("open", [])) if name not in rules]
+    found += [f"`open`: expected `{name}`, got {shown(sorted(rules))}" for name in closed]
+    opened = [name for name in texts(expect.get("not_open", [])) if name in rules]
+    return found + [f"`not_open`: expected that `{name}` is not open, and it is" for name in opened]
 
 
 def texts(value: object) -> list[str]:

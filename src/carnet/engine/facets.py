@@ -29,7 +29,7 @@ class Facets(Struct, frozen=True):
         return cls(World(rulebook, values, case.at, case.known, choices, case.choices))
 
     def differences(self, expect: Mapping[str, object], answer: Answer) -> list[str]:
-        """What differs from the facets that the case expects. Raises SyntaxProblem for a condition that is none."""
+        """What differs from the facets that the case expects. Raises SyntaxProblem for a bad condition."""
         found: list[str] = []
         for key, want in (("holds", "true"), ("fails", "false"), ("unknown", "unknown")):
             for text in _texts(expect.get(key)):
@@ -63,7 +63,7 @@ class Facets(Struct, frozen=True):
         for act in reference.acts_of(self.world):
             if act.value.false:
                 continue
-            words = [act.act.kind]
+            words: list[str] = [act.act.kind]
             if act.act.destination is not None:
                 _, destination = self.world.fact(act.act.destination)
                 words.append("?" if isinstance(destination, Unknown) else str(destination))

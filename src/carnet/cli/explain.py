@@ -1,0 +1,78 @@
+"""`carnet explain`: why a transaction gets its answer, why not another, and what would change it."""
+
+import datetime as dt
+from itertools import pairwise
+from pathlib import Path
+
+import click
+
+from carnet.cli import options
+from carnet.cli.asked import Asked, ask, decided
+from carnet.cli.check import door
+from carnet.cli.exits import exit_of
+from carnet.engine.explain import explanation, text_of
+from carnet.engine.what_if import changes
+from carnet.model.determination import Outcome
+from carnet.policy.enforcement import Surface
+from carnet.rules.slices import change_instants
+from carnet.words.catalogue import ENGLISH, stamp
+
+
+@click.command()
+@click.argument("file", metavar="FILE|-")
+@options.law
+@options.at
+@options.known
+@options.policy
+@options.surface
+@click.option("--timeline", is_flag=True, help="Also the answer over time: at every change of the law.")
+@options.as_json
+def explain(
+    file: str,
+    law: tuple[Path, ...],
+    at: dt.datetime | None,
+    known: dt.datetime | None,
+    policy: Path | None,
+    surface: Surface,
+    timeline: bool,
+    as_json: bool,
+) -> int:
+    """Explain one transaction: why, why not, what would change it."""
+    asked = ask(file, law, at=at, known=known, policy=policy, surface=surface)
+    of = asked.determination
+    single = changes(of, asked.rulebook, asked.seen.values, asked.seen.stated)
+    said = explanation(of, asked.rulebook, changes=single)
+    over_time = answers_over_time(asked) if timeline else []
+    if as_json:
+        document = {**asked.document(), "explanation": said, "changes": single}
+        if timeline:
+            document["timeline"] = [{"from": start, "outcome": outcome} for start, outcome in over_time]
+        click.echo(options.json_of(document))
+        return exit_of(of.outcome)
+    click.echo(options.painted(said.headline, of.outcome), nl=False)
+    click.echo(text_of(said).removeprefix(said.headline))
+    click.echo(door(asked))
+    if timeline:
+        click.echo(f"\n{ENGLISH.say('section.timeline')}")
+        for start, outcome in over_time:
+            instant = ENGLISH.say("timeline.before") if start is None else stamp(start)
+            outcome_text = ENGLISH.say(f"outcome.{outcome}")
+            click.echo(f"  {ENGLISH.say('timeline.line', instant=instant.ljust(20), outcome=outcome_text)}")
+    return exit_of(of.outcome)
+
+
+def answers_over_time(asked: Asked) -> list[tuple[dt.datetime | None, Outcome]]:
+    """The outcome before the first change of the law (None) and from each change on at which it differs, as
+    known now; the facts are read at each instant."""
+    instants = change_instants(asked.rulebook, asked.determination.known)
+    if not instants:
+        return [(None, asked.determination.outcome)]
+    known = max(asked.determination.known, instants[-1])
+    found: list[tuple[dt.datetime | None, Outcome]] = []
+    for start in [None, *instants]:
+        instant = instants[0] - dt.timedelta(microseconds=1) if start is None else start
+        answer = decided(
+            asked.transaction, asked.rulebook, asked.policy, at=instant, known=known, surface="api"
+        )
+        found.append((start, answer.determination.outcome))
+    return found[:1] + [later for earlier, later in pairwise(found) if later[1] != earlier[1]]
