@@ -7,13 +7,13 @@ import click
 
 from carnet.cli import options
 from carnet.cli.asked import Asked, ask
-from carnet.cli.exits import exit_of
+from carnet.cli.exits import Command, exit_of
 from carnet.engine.explain import summary, text_of
 from carnet.policy.enforcement import Surface
 from carnet.words.catalogue import ENGLISH
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("file", metavar="FILE|-")
 @options.law
 @options.at
@@ -41,8 +41,7 @@ def check(
     else:
         said = summary(asked.determination, asked.rulebook)
         click.echo(options.painted(said.headline, asked.determination.outcome), nl=False)
-        click.echo(text_of(said).removeprefix(said.headline))
-        click.echo(door(asked))
+        click.echo(text_of(said, door(asked)).removeprefix(said.headline))
     return exit_of(asked.determination.outcome)
 
 

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from carnet.cli import options
 from carnet.cli.asked import COUNTRIES, check_choices, countries_of
-from carnet.cli.exits import Exit
+from carnet.cli.exits import Command, Exit
 from carnet.policy.enforcement import Policy, digest
 from carnet.rules.rulebook import Rulebook
 from carnet.store.policies import default_policy, read_policy
@@ -19,7 +19,7 @@ from carnet.store.shelves import law_version, load_rulebook
 from carnet.words.catalogue import stamp
 
 
-@click.command()
+@click.command(cls=Command)
 @options.law
 @options.at
 @options.policy
@@ -28,7 +28,9 @@ from carnet.words.catalogue import stamp
 def doctor(
     ctx: click.Context, law: tuple[Path, ...], at: dt.datetime | None, policy: Path | None, as_json: bool
 ) -> int:
-    """Versions, rulebook, shelves and policy; where each setting comes from; how fresh the provisions are."""
+    """Say what is installed and set.
+
+    Versions, rulebook, shelves and policy; where each setting comes from; how fresh the provisions are."""
     rulebook = load_rulebook(*law)
     rules = read_policy(policy)
     check_choices(rules, rulebook)
@@ -77,7 +79,7 @@ def _flat(prefix: str, value: object) -> dict[str, object]:
         if isinstance(part, dict) and part:
             for key, inner in part.items():
                 walk(f"{name}.{key}" if name else key, inner)
-        elif part not in ({}, None):
+        elif part not in ({}, None) and name not in ("format", "name"):
             found[name] = part
 
     walk(prefix, plain)

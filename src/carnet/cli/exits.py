@@ -1,6 +1,8 @@
-"""The exit codes of every command."""
+"""The exit codes of every command, and the help that lists them."""
 
 from enum import IntEnum
+
+import click
 
 from carnet.model.determination import PERMITTED, Outcome
 
@@ -33,3 +35,28 @@ def exit_of(outcome: Outcome) -> Exit:
     if outcome in PERMITTED:
         return Exit.OK
     return Exit.CLOSED if outcome in ("prohibited", "license_required") else Exit.OPEN
+
+
+class Command(click.Command):
+    """A command whose help ends with the exit codes."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click gives the context
+        """The exit codes."""
+        _list(formatter)
+
+
+class Group(click.Group):
+    """A group whose help, and that of all below it, ends with the exit codes."""
+
+    command_class = Command
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click gives the context
+        """The exit codes."""
+        _list(formatter)
+
+
+def _list(formatter: click.HelpFormatter) -> None:
+    with formatter.section("Exit codes"):
+        formatter.write_dl([(str(int(code)), meaning) for code, meaning in MEANING.items()])
+    formatter.write_paragraph()
+    formatter.write_text("Not legal advice.")

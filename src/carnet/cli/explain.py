@@ -9,7 +9,7 @@ import click
 from carnet.cli import options
 from carnet.cli.asked import Asked, ask, decided
 from carnet.cli.check import door
-from carnet.cli.exits import exit_of
+from carnet.cli.exits import Command, exit_of
 from carnet.engine.explain import explanation, text_of
 from carnet.engine.what_if import changes
 from carnet.model.determination import Outcome
@@ -18,7 +18,7 @@ from carnet.rules.slices import change_instants
 from carnet.words.catalogue import ENGLISH, stamp
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("file", metavar="FILE|-")
 @options.law
 @options.at
@@ -37,7 +37,9 @@ def explain(
     timeline: bool,
     as_json: bool,
 ) -> int:
-    """Explain one transaction: why, why not, what would change it."""
+    """Explain one transaction.
+
+    Why it gets its answer, why not another, and what would change it."""
     asked = ask(file, law, at=at, known=known, policy=policy, surface=surface)
     of = asked.determination
     single = changes(of, asked.rulebook, asked.seen.values, asked.seen.stated)
@@ -50,8 +52,7 @@ def explain(
         click.echo(options.json_of(document))
         return exit_of(of.outcome)
     click.echo(options.painted(said.headline, of.outcome), nl=False)
-    click.echo(text_of(said).removeprefix(said.headline))
-    click.echo(door(asked))
+    click.echo(text_of(said, door(asked)).removeprefix(said.headline))
     if timeline:
         click.echo(f"\n{ENGLISH.say('section.timeline')}")
         for start, outcome in over_time:

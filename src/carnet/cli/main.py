@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from carnet.cli.exits import MEANING, Exit
+from carnet.cli.exits import Exit, Group
 from carnet.model.errors import InputError, RulesError
 
 COMMANDS = {
@@ -23,7 +23,7 @@ COMMANDS = {
 REPORT = "this is a defect of Carnet: please report it, with the command and `carnet doctor`, as an issue"
 
 
-class Program(click.Group):
+class Program(Group):
     """The group of all commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click gives the context
@@ -37,13 +37,6 @@ class Program(click.Group):
         command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
         assert isinstance(command, click.Command)
         return command
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- as above
-        """The exit codes, under every help."""
-        with formatter.section("Exit codes"):
-            formatter.write_dl([(str(int(code)), meaning) for code, meaning in MEANING.items()])
-        formatter.write_paragraph()
-        formatter.write_text("Not legal advice.")
 
     def main(
         self,
@@ -59,6 +52,8 @@ class Program(click.Group):
             _flush()
         except click.exceptions.Exit as stop:
             code = stop.exit_code
+        except SystemExit as stop:  # click has seen that the reader of a pipe left
+            code = stop.code
         except BaseException as error:  # noqa: BLE001 -- the last place where an error can be put into words
             code = _told(error)
         code = int(code) if isinstance(code, int) else int(Exit.OK)
@@ -86,11 +81,11 @@ def _told(error: BaseException) -> int:
             click.echo(f"{_count(len(error.problems))} in the rules: no answer is given", err=True)
             return Exit.RULES
         case InputError():
-            click.echo(f"carnet: {error}", err=True)
+            click.echo(str(error), err=True)
             return Exit.USAGE
         case _:
             kind = type(error).__name__
-            click.echo(f"carnet: unexpected error `{kind}: {_line(error)}`: {REPORT}", err=True)
+            click.echo(f"unexpected error `{kind}: {_line(error)}`: {REPORT}", err=True)
             return Exit.FAILED
 
 

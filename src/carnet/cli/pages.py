@@ -52,7 +52,7 @@ def page_of(rulebook: Rulebook, name: str, at: dt.datetime | None) -> str:
     for title, condition in _conditions(block):
         lines.append(f"{title}:")
         for line in lines_of(condition, rulebook.terms):
-            lines += textwrap.wrap(line, 96, initial_indent="  ", subsequent_indent="      ")
+            lines += _wrapped(line, "  ", "      ")
     if page is not None and page.prose:
         lines += ["", *_prose(page.prose)]
     history = list(_history(rulebook, block))
@@ -137,8 +137,20 @@ def _prose(text: str) -> Iterator[str]:
         if paragraph.lstrip().startswith(("-", "|", "#", ">", "*")):
             yield from paragraph.splitlines()
         else:
-            yield from textwrap.wrap(paragraph, 100)
-        yield ""
+            yield from _wrapped(paragraph)
+        if number + 1 < len(parts):
+            yield ""
+
+
+def _wrapped(text: str, first: str = "", later: str = "") -> list[str]:
+    return textwrap.wrap(
+        text,
+        100,
+        initial_indent=first,
+        subsequent_indent=later,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def _history(rulebook: Rulebook, block: blocks.AnyBlock) -> Iterator[str]:
@@ -174,8 +186,8 @@ def _cases(rulebook: Rulebook, block: blocks.AnyBlock) -> list[blocks.Case]:
 
 
 def timeline_of(rulebook: Rulebook, known: dt.datetime | None) -> list[tuple[dt.datetime, str, str]]:
-    """Every instant at which something begins or ends: (instant, "begins", "ends" or "may …", what), in order of time;
-    the many rows of a list count as one."""
+    """Every instant at which something begins or ends, in order of time: (instant, "begins", "ends" or
+    "may …", what). The many rows of a list count as one."""
     found: dict[tuple[dt.datetime, str], list[str]] = {}
     rows: dict[tuple[dt.datetime, str, str], int] = {}
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from carnet.cli import options
-from carnet.cli.exits import Exit
+from carnet.cli.exits import Command, Exit
 from carnet.service.replay import Report, Row, decider, encode, expected_of
 from carnet.service.replay import replay as run
 from carnet.service.story import Scene, Story, read_story
@@ -24,7 +24,7 @@ COLOR = {"serve": "green", "refuse": "red", "ask": "yellow", "cut": "red", "fall
 HUMAN = "magenta"
 
 
-@click.command()
+@click.command(cls=Command)
 @options.law
 @options.as_json
 @click.option("--all", "every", is_flag=True, help="Show every case, not only those that tell the story.")

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from carnet.cli import options
-from carnet.cli.exits import Exit
+from carnet.cli.exits import Exit, Group
 from carnet.cli.pages import page_of, timeline_of
 from carnet.engine.cases import run_case
 from carnet.model.errors import RulesError
@@ -14,7 +14,7 @@ from carnet.store.shelves import load_rulebook
 from carnet.words.catalogue import ENGLISH, stamp
 
 
-@click.group()
+@click.group(cls=Group)
 def rules() -> None:
     """The rules themselves: check them, run their cases, read them."""
 
@@ -23,7 +23,9 @@ def rules() -> None:
 @options.law
 @options.as_json
 def check(law: tuple[Path, ...], as_json: bool) -> int:
-    """Load every shelf and print each problem as FILE:LINE: what to do."""
+    """Print every problem of the rules.
+
+    Each as FILE:LINE: what to do. Exit code 6 if there is one."""
     try:
         rulebook = load_rulebook(*law)
     except RulesError as error:
@@ -46,7 +48,9 @@ def check(law: tuple[Path, ...], as_json: bool) -> int:
 @options.as_json
 @click.argument("words", nargs=-1)
 def test(law: tuple[Path, ...], as_json: bool, words: tuple[str, ...]) -> int:
-    """Run every case, or those whose file or note has one of the WORDS."""
+    """Run the cases of every shelf.
+
+    With WORDS, only those whose file or note has one of them."""
     rulebook = load_rulebook(*law)
     cases = [
         case
@@ -77,7 +81,9 @@ def test(law: tuple[Path, ...], as_json: bool, words: tuple[str, ...]) -> int:
 @options.at
 @options.as_json
 def show(name: str, law: tuple[Path, ...], at: dt.datetime | None, as_json: bool) -> int:
-    """Print a block by its ID: its words, its rule, its history and its cases."""
+    """Print one block of the law.
+
+    Its words, its rule as text, its history and its cases."""
     rulebook = load_rulebook(*law)
     text = page_of(rulebook, name, at)
     if as_json:
@@ -95,7 +101,9 @@ def show(name: str, law: tuple[Path, ...], at: dt.datetime | None, as_json: bool
 @options.known
 @options.as_json
 def timeline(law: tuple[Path, ...], known: dt.datetime | None, as_json: bool) -> int:
-    """Print every instant at which the law changes, with what begins and what ends."""
+    """Print when the law changes.
+
+    Every instant, with what begins and what ends."""
     rulebook = load_rulebook(*law)
     found = timeline_of(rulebook, known)
     if as_json:

@@ -100,14 +100,14 @@ def summary(determination: Determination, rulebook: Rulebook, *, words: Catalogu
     return told.whole(tuple(section for section in sections if section.lines))
 
 
-def text_of(said: Explanation) -> str:
-    """An explanation as lines of text, the last without a line break."""
+def text_of(said: Explanation, *also: str) -> str:
+    """An explanation as lines of text, the last without a line break; `also` goes before the dates."""
     lines = [f"{said.headline}: {said.meaning}"]
     lines += [f"  {cite}" for cite in said.cites]
     lines += [f"  {note}" for note in said.notes]
     for section in said.sections:
         lines += ["", section.title, *(f"  {line}" for line in section.lines)]
-    return "\n".join([*lines, "", said.as_of, said.good_until, said.advice])
+    return "\n".join([*lines, "", *also, said.as_of, said.good_until, said.advice])
 
 
 class _Told:
@@ -231,14 +231,18 @@ class _Told:
         return [ask_line(ask, self.words) for ask in self.of.asks]
 
     def changes(self, changes: Sequence[Change]) -> list[str]:
+        """Single facts that would change the answer, the values with the same effect together."""
+        values: dict[tuple[str, str], list[str]] = {}
+        for change in changes:
+            values.setdefault((change.fact, change.outcome), []).append(f"`{change.value}`")
         return [
             self.words.say(
                 "if",
-                fact=self.words.fact(change.fact),
-                value=change.value,
-                outcome=self.words.say(f"outcome.{change.outcome}").lower(),
+                fact=self.words.fact(fact),
+                values=", ".join(named),
+                outcome=self.words.say(f"outcome.{outcome}").lower(),
             )
-            for change in changes
+            for (fact, outcome), named in values.items()
         ]
 
     def readings(self) -> list[str]:

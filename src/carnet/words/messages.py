@@ -94,7 +94,7 @@ MESSAGES: Mapping[str, str] = {
     "ask.provision": "look at the provision `{id}` again, and note the day in `verified`",
     "ask.list": "get the list `{id}` as it is now",
     "held.none": "nothing",
-    "if": "if {fact} were `{value}`: {outcome}",
+    "if": "if {fact} were {values}: {outcome}",
     "human": "{id}: {cause}",
     "reading": "{reading}: {outcome}",
     "task.before": "before: {task} [{cite}]",
