@@ -57,6 +57,8 @@ class Size(Struct, frozen=True):
     exceptions: int = 4
     plain: bool = False
     axes: int = 2
+    lawful: bool = True
+    """False: an exception may lift what does not name it, which the loader refuses and no engine may allow."""
 
 
 class Books:
@@ -90,7 +92,7 @@ class Books:
         }
 
     def regime(self) -> str:
-        return "us.inv" if self.r.random() < 0.85 else "us.other"
+        return "us.inv" if self.r.random() < 0.8 else "us.other"
 
     def lists(self) -> None:
         r = self.r
@@ -148,7 +150,7 @@ class Books:
         for number in range(r.choice((0, 1, 1, 1, 1, 1, 2))):
             regime = "us.inv" if number == 0 else self.regime()
             base = self.base(f"inv.s{number}", regime)
-            subject = tree.TRUE if r.random() < 0.65 else self.trees.condition()
+            subject = tree.TRUE if r.random() < 0.65 else self.trees.condition(reading=0.3)
             acts = tuple(self.act() for _ in range(r.choice((1, 1, 2))))
             self.made.append(blocks.Scope(**base, subject=subject, acts=acts))
             covered = frozenset(act.kind for act in acts)
@@ -158,10 +160,11 @@ class Books:
                 covered = some(r, KINDS)
             if self.size.plain or r.random() < 0.93:
                 stages = tuple(
-                    blocks.Stage(name, "Invented Code 2(b)" if self.size.plain or r.random() < 0.75 else None)
+                    blocks.Stage(name, "Invented Code 2(b)" if self.size.plain or r.random() < 0.65 else None)
                     for name in ("first", "second")[: r.choice((1, 1, 2))]
                 )
-                cover = self.base(f"inv.c{number}", regime)
+                elsewhere = not self.size.plain and r.random() < 0.08
+                cover = self.base(f"inv.c{number}", "us.else" if elsewhere else regime)
                 if self.size.plain or r.random() < 0.8:
                     cover["span"], cover["known"] = Span(EARLY), EARLY.earliest
                 self.made.append(blocks.Coverage(**cover, kinds=covered, stages=stages))
@@ -174,7 +177,7 @@ class Books:
                 term for e in ("transaction", "recipient", "end_use") for term, s in WORDS[e] if s.type == "country"
             ]
             where = r.choice(places) if r.random() < 0.7 else tree.MostRecent(tree.Term("recipient", "statuses"))
-        when = tree.TRUE if r.random() < 0.4 else self.trees.condition()
+        when = tree.TRUE if r.random() < 0.4 else self.trees.condition(reading=0.2)
         return blocks.Act(r.choice(KINDS), r.random() < 0.3, when, where)
 
     def rules(self) -> None:
@@ -184,7 +187,7 @@ class Books:
             base = self.base(f"inv.r{number}", self.regime())
             gate = r.choice(("scope", "scope", "own"))
             stage = r.choice((None, "first", "first", "second"))
-            when = self.trees.condition(act=r.random() < 0.4)
+            when = self.trees.condition(act=r.random() < 0.4, reading=0.15)
             if self.quiet:
                 when = tree.And((when, self.trees.truth(depth=1)))
             if r.random() < 0.2:
@@ -219,7 +222,11 @@ class Books:
             if not ways:
                 continue
             class_, path = r.choice(ways)
+            if not self.size.lawful and r.random() < 0.5:
+                class_, path = r.choice([(CLASSES[0], "GOV"), (CLASSES[1], CLASSES[1]), (CLASSES[2], CLASSES[2])])
             also = [other for other in required if path in other.lifted_by and other.regime == target.regime]
+            if class_ == "authorization" and r.random() < 0.4:
+                path = r.choice(("VEU", "GOV"))
             lifted = {target.id: target, **{other.id: other for other in also if r.random() < 0.5}}
             base = self.base(f"inv.e{number}", target.regime)
             if class_ == "carve_out":

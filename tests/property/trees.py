@@ -142,19 +142,23 @@ class Trees:
             case _:
                 return tree.IsUnknown(tree.Same(term, term))
 
-    def condition(self, *, act: bool = False, of: str = "") -> tree.Tree:
+    def condition(self, *, act: bool = False, of: str = "", reading: float = 0.08) -> tree.Tree:
         """As a block has it: plain, on an axis, untranslatable within a bound, blurred."""
         r, roll = self.r, self.r.random()
         if roll < 0.05:
             result: tree.Tree = tree.And((self.truth(act=act, of=of), tree.Open("untranslatable")))
-        elif roll < 0.13 and self.axes:
+        elif roll < 0.05 + reading and self.axes:
             axis = r.choice(sorted(self.axes))
             values = self.axes[axis]
             kept = values if r.random() < 0.85 else values[:2]
-            result = tree.Reading(axis, tuple((value, self.truth(act=act, of=of)) for value in kept))
+            result = tree.Reading(axis, tuple((value, self.read_as(act, of)) for value in kept))
         else:
             result = self.truth(act=act, of=of)
         return tree.blurred(result, self.truth(act=act, of=of, depth=1)) if r.random() < 0.05 else result
+
+    def read_as(self, act: bool, of: str) -> tree.Tree:
+        roll = self.r.random()
+        return tree.Const(roll < 0.18) if roll < 0.36 else self.truth(act=act, of=of)
 
 
 WORDS_OF_COUNTRY = domain(next(one for _, one in WORDS["transaction"] if one.type == "country"))

@@ -185,8 +185,7 @@ def _red_flag(block: blocks.RedFlag, found: tuple[blocks.AnyBlock, ...], terms: 
         yield _at(block, f"`{path}` carries no presumption to defeat{nearest(path, presumed)}")
     if block.defeats and tree.speaks_of(block.when, "act"):
         yield _at(block, "a flag that defeats a presumption is about the transaction: it can't read `act`")
-    definitions = {other.name: other for other in found if isinstance(other, blocks.Definition)}
-    for path in sorted(block.defeats & _paths(block.when, definitions, frozenset())):
+    for path in sorted(block.defeats & _rests_on(block, found, terms)):
         yield _at(block, f"a cycle: the flag reads `{path}`, whose presumption it defeats")
 
 
@@ -320,13 +319,29 @@ def _calls(node: tree.Tree) -> set[str]:
     return {part.definition for part in tree.parts_of(node) if isinstance(part, tree.Call | tree.Parties)}
 
 
-def _paths(node: tree.Tree, definitions: Mapping[str, blocks.Definition], seen: frozenset[str]) -> set[str]:
-    """Paths of the terms that a condition reads, definitions included."""
-    found = {f"{term.entity}.{term.name}" for term in tree.terms_of(node)}
+def _rests_on(block: blocks.RedFlag, found: tuple[blocks.AnyBlock, ...], terms: Terms) -> set[str]:
+    """Declared paths of the words that a flag reads, by itself or through the flags that defeat these."""
+    flags = [other for other in found if isinstance(other, blocks.RedFlag) and other.defeats]
+    definitions = [other for other in found if isinstance(other, blocks.Definition)]
+    reached: set[str] = set()
+    todo = [block]
+    while todo:
+        new = _words(todo.pop().when, terms, definitions, {}) - reached
+        reached |= new
+        todo.extend(flag for flag in flags if flag.defeats & new)
+    return reached
+
+
+def _words(
+    node: tree.Tree, terms: Terms, definitions: list[blocks.Definition], bound: Mapping[str, str]
+) -> set[str]:
+    """Declared paths of the words that a condition reads, definitions included; `bound` are parameters."""
+    specs = (terms.find(bound.get(term.entity, term.entity), term.name) for term in tree.terms_of(node))
+    found = {spec.path for spec in specs if spec is not None}
     for part in tree.parts_of(node):
-        if isinstance(part, tree.Call) and part.definition not in seen and part.definition in definitions:
-            called = definitions[part.definition]
-            for path in _paths(called.when, definitions, seen | {called.name}):
-                entity, _, attribute = path.partition(".")
-                found.add(f"{part.entity if entity == called.parameter else entity}.{attribute}")
+        if isinstance(part, tree.Call | tree.Parties):
+            entity = bound.get(part.entity, part.entity) if isinstance(part, tree.Call) else "party"
+            others = [other for other in definitions if other.name != part.definition]
+            for called in (other for other in definitions if other.name == part.definition):
+                found |= _words(called.when, terms, others, {called.parameter: entity})
     return found

@@ -1,0 +1,181 @@
+"""Small changes to a module's source, one at a time: what a careless hand might write. How they are run is in
+`tests.mutation.profile`."""
+
+import ast
+import copy
+from collections import Counter
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+SWAPS: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.BitOr: ast.BitAnd,
+    ast.BitAnd: ast.BitOr,
+}
+NAMES = {"any": "all", "all": "any", "min": "max", "max": "min"}
+
+
+class Mutant(Struct, frozen=True):
+    """One change. `key` says it without line numbers: module, function, before, after, which of several."""
+
+    module: str
+    line: int
+    function: str
+    before: str
+    after: str
+    nth: int
+    source: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.module.rpartition('.')[2]}.{self.function}: {self.before} -> {self.after} #{self.nth}"
+
+
+def mutants(module: str, source: str) -> Iterator[Mutant]:
+    """Every mutant of a module's source."""
+    top = ast.parse(source)
+    annotate(top)
+    seen: Counter[tuple[str, str, str]] = Counter()
+    for node in list(ast.walk(top)):
+        if getattr(node, "skip", False):
+            continue
+        for field, place, new, before, after in changes(node):
+            name = (getattr(node, "function", ""), before, after)
+            seen[name] += 1
+            yield Mutant(
+                module=module,
+                line=getattr(node, "lineno", 0),
+                function=name[0],
+                before=before,
+                after=after,
+                nth=seen[name],
+                source=replaced(top, node, field, place, new),
+            )
+
+
+def annotate(top: ast.Module) -> None:
+    """Note the function of every node, and skip what has no behaviour: annotations, docstrings, types, texts
+    made for people."""
+
+    def visit(node: ast.AST, function: str, skip: bool) -> None:
+        node.skip, node.function = skip, function  # type: ignore[attr-defined] -- notes of our own
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            function = f"{function}.{node.name}".lstrip(".")
+        for field, value in ast.iter_fields(node):
+            for child in value if isinstance(value, list) else [value]:
+                if isinstance(child, ast.AST):
+                    doc = isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant)
+                    text = isinstance(child, ast.JoinedStr | ast.Import | ast.ImportFrom)
+                    note = field in ("annotation", "returns", "decorator_list", "bases", "type_params")
+                    typed = (field == "func" and isinstance(child, ast.Subscript)) or (
+                        field == "keywords" and isinstance(node, ast.ClassDef)
+                    )
+                    named = isinstance(child, ast.Call) and ast.unparse(child.func) == "TypeVar"
+                    strict = isinstance(child, ast.keyword) and child.arg == "strict"
+                    visit(child, function, skip or doc or text or note or typed or named or strict)
+
+    visit(top, "", False)
+
+
+Change = tuple[str, int | None, ast.AST, str, str]
+
+
+def changes(node: ast.AST) -> Iterator[Change]:
+    """The changes that concern this node: field, place in it, the new child, and both in words."""
+    own = ast.unparse(node) if isinstance(node, ast.expr | ast.stmt | ast.comprehension) else ""
+    match node:
+        case ast.Compare(ops=ops):
+            for place, op in enumerate(ops):
+                if type(op) in SWAPS:
+                    yield with_change(node, "ops", place, SWAPS[type(op)](), own)
+        case ast.BoolOp(op=op, values=values):
+            yield with_change(node, "op", None, SWAPS[type(op)](), own)
+            if len(values) > 1:
+                for place in range(len(values)):
+                    yield with_change(node, "values", place, None, own)
+        case ast.BinOp(op=op) if type(op) in SWAPS:
+            yield with_change(node, "op", None, SWAPS[type(op)](), own)
+        case ast.UnaryOp(op=ast.Not()):
+            yield "", None, node.operand, own, ast.unparse(node.operand)
+        case ast.Constant(value=bool() as value):
+            yield "", None, ast.Constant(not value), own, repr(not value)
+        case ast.Constant(value=int() as value):
+            yield "", None, ast.Constant(value + 1), own, repr(value + 1)
+        case ast.Constant(value=str() as value) if value:
+            yield "", None, ast.Constant(f"{value}?"), own, repr(f"{value}?")
+        case ast.Name(id=name) if name in NAMES and isinstance(node.ctx, ast.Load):
+            yield "", None, ast.Name(NAMES[name], ast.Load()), own, NAMES[name]
+        case ast.IfExp() | ast.If() | ast.While():
+            test = ast.unparse(node.test)
+            yield "test", None, ast.UnaryOp(ast.Not(), node.test), f"if {test}", f"if not ({test})"
+            if not isinstance(node, ast.While):
+                yield "test", None, ast.Constant(True), f"if {test}", "if True"
+                yield "test", None, ast.Constant(False), f"if {test}", "if False"
+        case ast.comprehension(ifs=ifs):
+            for place, test in enumerate(ifs):
+                yield "ifs", place, ast.Constant(True), f"for if {ast.unparse(test)}", "for"
+        case ast.Set(elts=elts) | ast.Tuple(elts=elts) if len(elts) > 1 and loaded(node):
+            for place in range(len(elts)):
+                yield with_change(node, "elts", place, None, own)
+        case ast.Expr() | ast.AugAssign() | ast.Continue() | ast.Break():
+            yield "", None, ast.Pass(), own, "pass"
+
+
+def loaded(node: ast.Set | ast.Tuple) -> bool:
+    return isinstance(node, ast.Set) or (
+        isinstance(node.ctx, ast.Load) and all(isinstance(element, ast.Constant) for element in node.elts)
+    )
+
+
+def with_change(node: ast.expr, field: str, place: int | None, new: ast.AST | None, own: str) -> Change:
+    """The change in words: the node as it will read."""
+    other = copy.deepcopy(node)
+    if place is None:
+        setattr(other, field, new)
+    elif new is None:
+        del getattr(other, field)[place]
+    else:
+        getattr(other, field)[place] = new
+    if isinstance(other, ast.BoolOp) and len(other.values) == 1:
+        other = other.values[0]
+    return "", None, other, own, ast.unparse(other)
+
+
+def replaced(top: ast.Module, old: ast.AST, field: str, place: int | None, new: ast.AST) -> str:
+    """The source with one node, or a child of it, replaced."""
+
+    class Replace(ast.NodeTransformer):
+        def visit(self, node: ast.AST) -> ast.AST:
+            if node is not old:
+                return self.generic_visit(node)
+            if not field:
+                return new
+            other = copy.copy(node)
+            if place is None:
+                setattr(other, field, new)
+            else:
+                children = list(getattr(node, field))
+                children[place] = new
+                setattr(other, field, children)
+            return other
+
+    return ast.unparse(ast.fix_missing_locations(Replace().visit(shallow(top, old))))
+
+
+def shallow(top: ast.Module, old: ast.AST) -> ast.Module:
+    """A copy of the module in which `old` itself still stands."""
+    return copy.deepcopy(top, {id(old): old})

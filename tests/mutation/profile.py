@@ -1,0 +1,123 @@
+"""The test profile that a mutant must survive, a few seconds at most: stored questions with the answers of
+the unchanged engine, and stored shelves with what the unchanged loader makes of them. It stops at the first
+difference; the questions that told mutants apart before come first."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+from types import ModuleType
+
+import pytest
+from msgspec import Struct
+
+from carnet.engine import reference
+from carnet.model.errors import RulesError
+from carnet.rules import check
+from tests.mutation.loading import changed
+from tests.mutation.mutate import Mutant
+from tests.property.differential import ask, drawn
+
+SECONDS = 30
+Test = Callable[[ModuleType], bool]
+"""Whether a loaded entry module still does as the unchanged one."""
+
+
+class Target(Struct, frozen=True):
+    """A module to be changed, and the module through which it is tested."""
+
+    module: str
+    entry: str
+
+
+class TooSlow(Exception):  # noqa: N818 -- it is no error: it is how an endless loop ends
+    """A mutant that runs on and on."""
+
+
+def engine_tests(seeds: range, each: int) -> list[Test]:
+    """One test for each question."""
+    tests: list[Test] = []
+    for seed in seeds:
+        book, questions = drawn(seed, each)
+        for question in questions:
+            expected = ask(reference.answer, book, question)
+            tests.append(
+                lambda entry, b=book, q=question, e=expected: ask(entry.answer, b, q) == e  # type: ignore[misc]
+            )
+    return tests
+
+
+class Recorder:
+    """A pytest plugin that notes every shelf the tests of the loader load."""
+
+    def __init__(self) -> None:
+        self.shelves: list[tuple[check.Shelf, ...]] = []
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        for item in session.items:
+            module = getattr(item, "module", None)
+            if module is not None and getattr(module, "load", None) is check.load:
+                module.load = self.load
+
+    def load(self, *shelves: check.Shelf) -> object:
+        self.shelves.append(shelves)
+        return check.load(*shelves)
+
+
+def loaded(entry: ModuleType, shelves: tuple[check.Shelf, ...]) -> object:
+    """What the loader makes of shelves: blocks and cases, or its problems."""
+    try:
+        book = entry.load(*shelves)
+    except RulesError as error:
+        return str(error)
+    return (book.blocks, book.cases, book.pages, book.digest)
+
+
+def loader_tests() -> list[Test]:
+    """One test for each shelf that the tests of the loader load."""
+    recorder = Recorder()
+    with redirect_stdout(StringIO()) as said:
+        found = pytest.main(["-q", "-p", "no:cacheprovider", "tests/rules"], plugins=[recorder])
+    assert found == 0, said.getvalue()
+    unique = {repr([sorted(shelf.items()) for shelf in shelves]): shelves for shelves in recorder.shelves}
+    tests: list[Test] = []
+    for shelves in unique.values():
+        expected = loaded(check, shelves)
+        tests.append(lambda entry, s=shelves, e=expected: loaded(entry, s) == e)  # type: ignore[misc]
+    return tests
+
+
+@contextmanager
+def limit(seconds: int) -> Iterator[None]:
+    def stop(*_: object) -> None:
+        raise TooSlow
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def survives(mutant: Mutant, entry: str, tests: list[Test]) -> bool:
+    """Whether every test passes on the mutant. The test that fails moves to the front."""
+    try:
+        with limit(SECONDS), changed(mutant.module, mutant.source, entry) as module:
+            for place, test in enumerate(tests):
+                if not passes(test, module):
+                    tests.insert(0, tests.pop(place))
+                    return False
+    except (Exception, TooSlow):  # noqa: BLE001 -- a mutant that cannot be loaded or never ends is noticed
+        return False
+    return True
+
+
+def passes(test: Test, module: ModuleType) -> bool:
+    try:
+        return test(module)
+    except TooSlow:
+        raise
+    except Exception:  # noqa: BLE001 -- whatever a mutant raises gives it away
+        return False

@@ -1,0 +1,94 @@
+"""Every mutant of the engines, the slices and the loader against the test profile, on two processes.
+`python -m tests.mutation.run [MODULE …]` prints the counts and the survivors that tests/mutants.toml does not
+explain."""
+
+import json
+import multiprocessing
+import sys
+import time
+import tomllib
+from collections import Counter
+from importlib.util import find_spec
+from pathlib import Path
+
+from msgspec import Struct
+
+from tests.mutation.loading import path_of
+from tests.mutation.mutate import Mutant, mutants
+from tests.mutation.profile import Target, Test, engine_tests, loader_tests, survives
+
+LISTED = Path(__file__).parent.parent / "mutants.toml"
+REFERENCE, DECIDE, LOADER = "carnet.engine.reference", "carnet.engine.decide", "carnet.rules.check"
+TARGETS = (
+    Target("carnet.engine.reference", REFERENCE),
+    Target("carnet.engine.naive", REFERENCE),
+    Target("carnet.engine.over_readings", REFERENCE),
+    Target("carnet.engine.decide", DECIDE),
+    Target("carnet.engine.codegen", DECIDE),
+    Target("carnet.rules.slices", DECIDE),
+    Target("carnet.rules.check", LOADER),
+)
+PROFILES: dict[str, list[Test]] = {}
+SEEDS, EACH = range(900_000, 900_400), 12
+
+
+class Count(Struct):
+    """What one module came to."""
+
+    module: str
+    mutants: int
+    killed: int
+    survivors: list[str]
+    seconds: float
+
+
+def tests_of(entry: str) -> list[Test]:
+    """The profile of an entry, made once in each process."""
+    if entry not in PROFILES:
+        PROFILES[entry] = loader_tests() if entry == LOADER else engine_tests(SEEDS, EACH)
+    return PROFILES[entry]
+
+
+def lives(given: tuple[Mutant, str]) -> tuple[str, bool]:
+    mutant, entry = given
+    return mutant.key, survives(mutant, entry, tests_of(entry))
+
+
+def explained() -> dict[str, str]:
+    """The survivors that are listed, with the reason why each is equivalent."""
+    return {entry["mutant"]: entry["why"] for entry in tomllib.loads(LISTED.read_text("utf-8"))["survivor"]}
+
+
+def run(targets: tuple[Target, ...], processes: int = 2) -> list[Count]:
+    """All mutants of the targets."""
+    found = [target for target in targets if find_spec(target.module) is not None]
+    for entry in {target.entry for target in found}:
+        tests_of(entry)
+    counts = []
+    with multiprocessing.get_context("fork").Pool(processes) as pool:
+        for target in found:
+            start = time.monotonic()
+            source = path_of(target.module).read_text("utf-8")
+            work = [(mutant, target.entry) for mutant in mutants(target.module, source)]
+            results = list(pool.imap_unordered(lives, work, chunksize=4))
+            alive = sorted(key for key, lived in results if lived)
+            seconds = time.monotonic() - start
+            counts.append(Count(target.module, len(results), len(results) - len(alive), alive, seconds))
+            print(f"{target.module}: {len(results)} mutants, {len(alive)} survive, {seconds:.0f} s", flush=True)
+    return counts
+
+
+def main(names: list[str]) -> int:
+    targets = tuple(target for target in TARGETS if not names or target.module in names)
+    counts = run(targets)
+    listed = explained()
+    alive = {key for count in counts for key in count.survivors}
+    unexplained = sorted(alive - set(listed))
+    totals = Counter(mutants=sum(c.mutants for c in counts), killed=sum(c.killed for c in counts))
+    print("\n".join(f"survives without a reason: {key}" for key in unexplained))
+    print(json.dumps({**totals, "survivors": len(alive), "unexplained": len(unexplained)}))
+    return 1 if unexplained else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
