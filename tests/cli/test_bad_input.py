@@ -3,7 +3,6 @@
 import re
 
 import pytest
-
 from tests.cli.conftest import block
 
 RULE = {"gate": '"own"', "reasons": '["notice"]'}

@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from tests.cli.conftest import block
 
 from carnet.cli.exits import MEANING, Exit, exit_of
 from carnet.model.determination import PERMITTED
-from tests.cli.conftest import block
 
 COMMANDS = [
     [],
