@@ -149,6 +149,20 @@ STOPS = {
         + block("red_flag", defeats='["party.informed"]', when="\"any_party({'end_user'}, told)\""),
         ["a cycle: the flag reads `party.informed`, whose presumption it defeats"],
     ),
+    "a flag that reads what it defeats of the item, through two definitions": (
+        definition("marked", "two(p)", of='"item"')
+        + definition("two", "p.marked", of='"item"')
+        + block("red_flag", defeats='["item.marked"]', when="'marked(item)'"),
+        ["a cycle: the flag reads `item.marked`, whose presumption it defeats"],
+    ),
+    "overlays of which the first ends after the second begins": (
+        overlays({"until": "2022-01-01"}, {"from_": "2021-01-01"}),
+        ["conflicting overlays on `us.inv.a`"],
+    ),
+    "overlays of which the second ends after the first begins": (
+        overlays({"from_": "2021-01-01"}, {"until": "2022-01-01"}),
+        ["conflicting overlays on `us.inv.a`"],
+    ),
     "flags that read what the other defeats": (
         block("red_flag", id='"us.inv.f1"', defeats='["party.informed"]', when="\"exporter.knowledge == 'none'\"")
         + block("red_flag", id='"us.inv.f2"', defeats='["exporter.knowledge"]', when="'recipient.informed'"),

@@ -321,7 +321,7 @@ def _calls(node: tree.Tree) -> set[str]:
 
 def _rests_on(block: blocks.RedFlag, found: tuple[blocks.AnyBlock, ...], terms: Terms) -> set[str]:
     """Declared paths of the words that a flag reads, by itself or through the flags that defeat these."""
-    flags = [other for other in found if isinstance(other, blocks.RedFlag) and other.defeats]
+    flags = [other for other in found if isinstance(other, blocks.RedFlag)]
     definitions = [other for other in found if isinstance(other, blocks.Definition)]
     reached: set[str] = set()
     todo = [block]
