@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct, structs
 
-from carnet.engine.naive import HUMAN, TRUE, Kleene, World, asks_of, every, known, no, some
+from carnet.engine.naive import HUMAN, TRUE, Kleene, World, asks_of, every, no, some
 from carnet.engine.over_readings import CLOSED, Question, Sole, over_readings
 from carnet.model.determination import Answer, Choices, Outcome
 from carnet.model.facts import Values
@@ -51,12 +51,16 @@ def answer(
 
 # Questions
 def acts_of(world: World) -> list[Act]:
+    """Every act that a scope in force may find, numbered over all scopes of the rulebook."""
+    pairs = [(scope, act) for scope in world.book.of(blocks.Scope) for act in scope.acts]
+    present = {scope.id for scope in world.present(blocks.Scope)}
     found: list[Act] = []
-    for scope in world.book.of(blocks.Scope):
-        there, stale = known(scope.known <= world.known), world.staleness(scope)
-        subject = every((some((world.read(scope.subject), *stale)), world.force(scope.span), there))
-        for act in scope.acts:
-            found.append(Act(len(found), scope.regime, act, subject, some((world.read(act.when), *stale))))
+    for number, (scope, act) in enumerate(pairs):
+        if scope.id in present:
+            stale = world.staleness(scope)
+            subject = every((some((world.read(scope.subject), *stale)), world.force(scope.span)))
+            happens = some((world.read(act.when), *stale))
+            found.append(Act(number, scope.regime, act, subject, happens))
     return found
 
 

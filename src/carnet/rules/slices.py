@@ -1,0 +1,317 @@
+"""A rulebook resolved for one instant: what is in force, what lists hold, which readings are open. The
+unit that is compiled and cached. How it is evaluated is in `carnet.engine`."""
+
+import datetime as dt
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
+
+from msgspec import Struct, structs
+
+from carnet.model.determination import Choices
+from carnet.model.errors import Problem, RulesError
+from carnet.model.time import Force
+from carnet.rules import blocks, tree
+from carnet.rules.rulebook import Rulebook
+
+SUSPENDING = frozenset({"stay", "saving_clause", "compliance_date", "supersession", "end"})
+MAX_AXES = 6
+MAYBE = tree.Open("unclear")
+PRODUCT = tree.Term("item", "product")
+
+B = TypeVar("B", bound=blocks.Block)
+
+
+class ResolvedList(Struct, frozen=True):
+    """A list at an instant. `id` is the list that prevails. `known` is "no" outside the content of the
+    list, and "maybe" inside a window of it."""
+
+    id: str
+    members: frozenset[str]
+    maybe: frozenset[str]
+    domain: frozenset[str] | None
+    known: Force
+
+
+class Resolved(Struct, frozen=True):
+    """A block whose condition holds its force, its suspensions and its staleness."""
+
+    block: blocks.Block
+    when: tree.Tree
+
+
+class Stage(Struct, frozen=True):
+    """An act of a scope in the slice: its number over all scopes of the rulebook."""
+
+    number: int
+    scope: blocks.Scope
+    act: blocks.Act
+    subject: tree.Tree
+    happens: tree.Tree
+    covered: bool
+
+
+class Slice(Struct, frozen=True, kw_only=True, weakref=True, eq=False):
+    """Everything that an engine needs between two change instants. `start` and `end` are None beyond the
+    first and the last."""
+
+    rulebook: Rulebook
+    start: dt.datetime | None
+    end: dt.datetime | None
+    acts: tuple[Stage, ...]
+    rules: tuple[Resolved, ...]
+    exceptions: tuple[Resolved, ...]
+    bars: tuple[Resolved, ...]
+    flags: tuple[Resolved, ...]
+    definitions: Mapping[str, blocks.Definition]
+    lists: Mapping[str, ResolvedList]
+    axes: Mapping[str, tuple[str, ...]]
+    not_enforced: frozenset[str]
+    own_gate: bool
+
+
+def change_instants(
+    rulebook: Rulebook, known: dt.datetime, choices: Choices | None = None
+) -> list[dt.datetime]:
+    """Every instant at which the law known at `known` may change, in order."""
+    limit = choices.stale_after_days if choices is not None else None
+    found: set[dt.datetime] = set()
+    for block in rulebook.blocks:
+        if block.known > known:
+            continue
+        found.update(block.span.edges())
+        if isinstance(block, blocks.List):
+            found.update(block.content.edges())
+            found.update(edge for row in block.members for edge in row.span.edges())
+        if limit is not None and block.verified is not None:
+            found.add(block.verified + dt.timedelta(days=limit))
+    return sorted(found)
+
+
+def known_instants(rulebook: Rulebook) -> list[dt.datetime]:
+    """Every instant at which something became known, in order."""
+    rows = (row.known for block in rulebook.of(blocks.List) for row in block.members)
+    return sorted({block.known for block in rulebook.blocks} | set(rows))
+
+
+class _Instants(Struct, frozen=True):
+    rulebook: Rulebook
+    knowns: list[dt.datetime]
+    at: dict[tuple[int, int | None], list[dt.datetime]]
+    slices: dict[tuple[int, int, int | None, tuple[tuple[str, str], ...]], Slice]
+
+
+_CACHE: dict[int, _Instants] = {}
+_MOST_BOOKS, _MOST_SLICES = 16, 128
+
+
+def slice_at(rulebook: Rulebook, at: dt.datetime, known: dt.datetime, choices: Choices) -> Slice:
+    """The slice for an instant of law and of knowledge. Cached: the same slice is the same object.
+
+    Raises RulesError if more than six axes are left open.
+    """
+    book = _CACHE.get(id(rulebook))
+    if book is None or book.rulebook is not rulebook:
+        while len(_CACHE) >= _MOST_BOOKS:
+            _CACHE.pop(next(iter(_CACHE)), None)
+        book = _Instants(rulebook, known_instants(rulebook), {}, {})
+        _CACHE[id(rulebook)] = book
+    knew = bisect_right(book.knowns, known)
+    limit = choices.stale_after_days
+    instants = book.at.get((knew, limit))
+    if instants is None:
+        instants = book.at.setdefault((knew, limit), change_instants(rulebook, known, choices))
+    position = bisect_right(instants, at)
+    key = (knew, position, limit, tuple(sorted(choices.readings.items())))
+    found = book.slices.get(key)
+    if found is None:
+        start = instants[position - 1] if position else None
+        end = instants[position] if position < len(instants) else None
+        found = _Resolver(rulebook, at, known, choices).slice(start, end)
+        while len(book.slices) >= _MOST_SLICES:
+            book.slices.pop(next(iter(book.slices)), None)
+        book.slices[key] = found
+    return found
+
+
+class _Resolver:
+    def __init__(self, rulebook: Rulebook, at: dt.datetime, known: dt.datetime, choices: Choices) -> None:
+        self.rulebook, self.at, self.known, self.choices = rulebook, at, known, choices
+        self.overlays: dict[str, list[blocks.Overlay]] = {}
+        for overlay in self.visible(blocks.Overlay):
+            self.overlays.setdefault(overlay.target, []).append(overlay)
+
+    def visible(self, kind: type[B]) -> Iterator[B]:
+        return (block for block in self.rulebook.of(kind) if block.known <= self.known)
+
+    def slice(self, start: dt.datetime | None, end: dt.datetime | None) -> Slice:
+        definitions = {
+            block.name: structs.replace(block, when=self.picked(block.when))
+            for block in self.visible(blocks.Definition)
+            if block.span.holds(self.at) == "yes"
+        }
+        rules = tuple(self.resolved(blocks.Requirement, opens=False)) + tuple(
+            self.resolved(blocks.Prohibition, opens=False)
+        )
+        exceptions = tuple(self.resolved(blocks.Exception_, opens=True))
+        bars = tuple(self.resolved(blocks.Bar, opens=False))
+        flags = tuple(self.resolved(blocks.RedFlag, opens=None))
+        acts = tuple(self.acts())
+        trees = [block.when for block in definitions.values()]
+        trees += [resolved.when for group in (rules, exceptions, bars, flags) for resolved in group]
+        trees += [part for stage in acts for part in (stage.subject, stage.happens)]
+        axes: dict[str, set[str]] = {}
+        for node in (part for whole in trees for part in tree.parts_of(whole)):
+            if isinstance(node, tree.Reading):
+                axes.setdefault(node.axis, set()).update(value for value, _ in node.values)
+        if len(axes) > MAX_AXES:
+            names = ", ".join(f"`{name}`" for name in sorted(axes))
+            raise RulesError(
+                [
+                    Problem(
+                        "choices",
+                        1,
+                        f"{len(axes)} axes are open ({names}): choose readings for all but {MAX_AXES}",
+                    )
+                ]
+            )
+        marks = (
+            o
+            for o in self.visible(blocks.Overlay)
+            if o.kind == "not_enforced" and o.span.holds(self.at) == "yes"
+        )
+        return Slice(
+            rulebook=self.rulebook,
+            start=start,
+            end=end,
+            acts=acts,
+            rules=rules,
+            exceptions=exceptions,
+            bars=bars,
+            flags=flags,
+            definitions=definitions,
+            lists=self.lists(),
+            axes={name: tuple(sorted(values)) for name, values in sorted(axes.items())},
+            not_enforced=frozenset(overlay.target for overlay in marks),
+            own_gate=any(
+                rule.gate == "own" and rule.span.holds(self.at) != "no" for rule in self.visible(blocks.Rule)
+            ),
+        )
+
+    def picked(self, node: tree.Tree) -> tree.Tree:
+        """The condition with the readings that were chosen."""
+        match node:
+            case tree.Reading(axis, values):
+                choice = self.choices.readings.get(axis)
+                if choice is None:
+                    return tree.Reading(axis, tuple((value, self.picked(part)) for value, part in values))
+                chosen = dict(values).get(choice)
+                return tree.Open("unclear") if chosen is None else self.picked(chosen)
+            case tree.Not(part):
+                return tree.Not(self.picked(part))
+            case tree.IsUnknown(part):
+                return tree.IsUnknown(self.picked(part))
+            case tree.And(parts):
+                return tree.And(tuple(self.picked(part) for part in parts))
+            case tree.Or(parts):
+                return tree.Or(tuple(self.picked(part) for part in parts))
+            case _:
+                return node
+
+    def stale(self, block: blocks.Block) -> list[tree.Tree]:
+        limit = self.choices.stale_after_days
+        if limit is None or (block.verified and self.at < block.verified + dt.timedelta(days=limit)):
+            return []
+        return [tree.Open("stale", f"provision:{block.id}")]
+
+    def resolved(self, kind: type[B], *, opens: bool | None) -> Iterator[Resolved]:
+        """Blocks in force or perhaps so. `opens`: true lets something through, false holds it back."""
+        for block in self.visible(kind):
+            force = block.span.holds(self.at)
+            if force == "no":
+                continue
+            parts = [self.picked(block.when)]
+            parts += [MAYBE] if force == "maybe" else []
+            over = self.suspended(block.id)
+            parts += [tree.Not(over)] if over is not None else []
+            node: tree.Tree = tree.And(tuple(parts)) if len(parts) > 1 else parts[0]
+            stale = self.stale(block) if opens is not None else []
+            if stale:
+                node = (tree.And if opens else tree.Or)((node, *stale))
+            yield Resolved(block, node)
+
+    def suspended(self, target: str) -> tree.Tree | None:
+        parts: list[tree.Tree] = []
+        for overlay in self.overlays.get(target, ()):
+            force = overlay.span.holds(self.at)
+            if overlay.kind not in SUSPENDING or force == "no":
+                continue
+            whole: list[tree.Tree] = [MAYBE] if force == "maybe" else []
+            whole += [tree.In(PRODUCT, tree.Literals(overlay.products))] if overlay.products else []
+            parts.append(tree.And(tuple(whole)) if whole else tree.TRUE)
+        return tree.Or(tuple(parts)) if parts else None
+
+    def acts(self) -> Iterator[Stage]:
+        number = 0
+        ruled = {
+            (rule.regime, rule.stage)
+            for rule in self.visible(blocks.Rule)
+            if rule.span.holds(self.at) != "no"
+        }
+        coverage = [block for block in self.visible(blocks.Coverage) if block.span.holds(self.at) == "yes"]
+        for scope in self.rulebook.of(blocks.Scope):
+            force = scope.span.holds(self.at) if scope.known <= self.known else "no"
+            stale = self.stale(scope)
+            for act in scope.acts:
+                number += 1
+                if force == "no":
+                    continue
+                subject, happens = self.picked(scope.subject), self.picked(act.when)
+                if stale:
+                    subject, happens = tree.Or((subject, *stale)), tree.Or((happens, *stale))
+                if force == "maybe":
+                    subject = tree.And((subject, MAYBE))
+                found = [b for b in coverage if b.regime == scope.regime and act.kind in b.kinds]
+                stages = [stage for block in found for stage in block.stages]
+                covered = bool(found) and all(s.no_rule or (scope.regime, s.name) in ruled for s in stages)
+                yield Stage(number - 1, scope, act, subject, happens, covered)
+
+    def lists(self) -> Mapping[str, ResolvedList]:
+        own = {block.id: block for block in self.visible(blocks.List)}
+        above = {
+            block.prevails: block.id
+            for block in reversed(own.values())
+            if block.prevails is not None and block.content.holds(self.at) == "yes"
+        }
+        found: dict[str, ResolvedList] = {}
+        for name in {block.id for block in self.rulebook.of(blocks.List)}:
+            final = name
+            while final in above:
+                final = above[final]
+            found[name] = self.list(final, own.get(final))
+        return found
+
+    def list(self, name: str, block: blocks.List | None) -> ResolvedList:
+        if block is None:
+            return ResolvedList(name, frozenset(), frozenset(), None, "no")
+        surely, maybe = set(), set()
+        for row in block.members:
+            force = self.standing(row, f"{name}#{row.id}")
+            if force == "yes":
+                surely.add(row.id)
+            elif force == "maybe":
+                maybe.add(row.id)
+        known = block.content.holds(self.at)
+        return ResolvedList(name, frozenset(surely), frozenset(maybe - surely), block.domain, known)
+
+    def standing(self, row: blocks.Member, target: str) -> Force:
+        if row.known > self.known:
+            return "no"
+        force = row.span.holds(self.at)
+        for overlay in self.overlays.get(target, ()):
+            over = overlay.span.holds(self.at) if overlay.kind in SUSPENDING else "no"
+            if over == "yes":
+                return "no"
+            if over == "maybe" and force == "yes":
+                force = "maybe"
+        return force
