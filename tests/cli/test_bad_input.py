@@ -1,4 +1,4 @@
-"""What bad input gets: one clear error with file, line, value and what to do; exit 2 or 6; never an answer."""
+"""What bad input gets: one clear error with file, line, value and what to do; never an answer."""
 
 import re
 

@@ -1,9 +1,10 @@
-"""The program as scripts meet it: exit codes, standard output and error, pipes, colors, errors that nobody foresaw."""
+"""The program as scripts meet it: exit codes, output and talk, pipes, colors, errors that nobody foresaw."""
 
 import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 from tests.cli.conftest import block
@@ -109,7 +110,7 @@ def test_the_timeline_has_every_change_of_the_answer(carnet, use):
     outcomes = [row["outcome"] for row in json.loads(done.stdout)["timeline"]]
     assert "license_required" in outcomes
     assert outcomes[-1] == "no_license_required"
-    assert all(one != other for one, other in zip(outcomes, outcomes[1:], strict=False))
+    assert all(one != other for one, other in pairwise(outcomes))
 
 
 def test_rules_check_prints_the_digest_of_a_good_rulebook(carnet):
@@ -120,16 +121,14 @@ def test_rules_check_prints_the_digest_of_a_good_rulebook(carnet):
 
 
 def test_a_failing_case_is_told_with_what_was_expected_and_got(carnet, shelf):
-    case = "\n".join(
-        [
-            "```toml case",
-            'note = "wrong on purpose"',
-            "at = 2026-09-02T00:00:00Z",
-            'given = { "recipient.us_status" = "none" }',
-            "expect = { fails = ['recipient.us_status == \"none\"'] }",
-            "```",
-        ]
-    )
+    case = """\
+```toml case
+note = "wrong on purpose"
+at = 2026-09-02T00:00:00Z
+given = { "recipient.us_status" = "none" }
+expect = { fails = ['recipient.us_status == "none"'] }
+```
+"""
     done = carnet("rules", "test", "wrong on purpose", "--law", shelf(case))
     assert done.exit_code == 1
     assert "us/letters/x.md:11: wrong on purpose" in done.stdout

@@ -196,7 +196,7 @@ def test_the_digest_goes_by_what_a_policy_says_and_not_by_how():
     ],
 )
 def test_a_policy_that_says_something_else_is_refused_with_the_right_word(text, said):
-    with pytest.raises(InputError, match="policy.toml:") as error:
+    with pytest.raises(InputError, match=r"policy\.toml:") as error:
         load_policy(text)
     assert said in str(error.value)
 

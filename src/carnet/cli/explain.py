@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from carnet.cli import options
-from carnet.cli.asked import Asked, ask, decided
+from carnet.cli.asked import Asked, ask
 from carnet.cli.check import door
 from carnet.cli.exits import Command, exit_of
+from carnet.engine.decide import decide
 from carnet.engine.explain import explanation, text_of
 from carnet.engine.what_if import changes
 from carnet.model.determination import Outcome
@@ -44,7 +45,7 @@ def explain(
     of = asked.determination
     single = changes(of, asked.rulebook, asked.seen.values, asked.seen.stated)
     said = explanation(of, asked.rulebook, changes=single)
-    over_time = answers_over_time(asked) if timeline else []
+    over_time = answers_over_time(asked, known) if timeline else []
     if as_json:
         document = {**asked.document(), "explanation": said, "changes": single}
         if timeline:
@@ -62,18 +63,19 @@ def explain(
     return exit_of(of.outcome)
 
 
-def answers_over_time(asked: Asked) -> list[tuple[dt.datetime | None, Outcome]]:
-    """The outcome before the first change of the law (None) and from each change on at which it differs, as
-    known now; the facts are read at each instant."""
-    instants = change_instants(asked.rulebook, asked.determination.known)
+def answers_over_time(asked: Asked, known: dt.datetime | None) -> list[tuple[dt.datetime | None, Outcome]]:
+    """The outcome before the first change of the law (None) and from each change on at which it differs, by
+    all that the rulebook knows, or what was known at `known`; the facts are read at each instant."""
+    book = asked.rulebook
+    latest = known or max((block.known for block in book.blocks), default=asked.determination.known)
+    instants = change_instants(book, latest)
     if not instants:
         return [(None, asked.determination.outcome)]
-    known = max(asked.determination.known, instants[-1])
     found: list[tuple[dt.datetime | None, Outcome]] = []
     for start in [None, *instants]:
         instant = instants[0] - dt.timedelta(microseconds=1) if start is None else start
-        answer = decided(
-            asked.transaction, asked.rulebook, asked.policy, at=instant, known=known, surface="api"
+        answer = decide(
+            asked.transaction, book, at=instant, known=max(latest, instant), choices=asked.policy.choices
         )
-        found.append((start, answer.determination.outcome))
+        found.append((start, answer.outcome))
     return found[:1] + [later for earlier, later in pairwise(found) if later[1] != earlier[1]]

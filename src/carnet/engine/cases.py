@@ -4,7 +4,7 @@ is in docs/reference/language.md; what it says of conditions and acts is in `car
 from collections.abc import Mapping
 from typing import cast, get_args
 
-from carnet.engine import reference
+from carnet.engine import decide, reference
 from carnet.engine.facets import Facets
 from carnet.model.determination import Answer, Choices
 from carnet.model.errors import InputError
@@ -16,7 +16,7 @@ from carnet.rules.rulebook import Rulebook
 from carnet.rules.syntax import SyntaxProblem, nearest
 from carnet.rules.terms import Terms, TermSpec
 
-ENGINES = (("reference", reference.answer),)
+ENGINES = (("reference", reference.answer), ("decide", decide.answer))
 
 ANSWERS = ("outcome", "open", "not_open", "asks", "may_still_be", "by_reading", "basis")
 """What a case may expect of an answer; the rest it expects of the facets."""
