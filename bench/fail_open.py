@@ -36,6 +36,11 @@ ZERO: dict[object, Known] = {
 }
 
 
+def kind_of(path: str) -> object:
+    """The type of a fact."""
+    return invented.TERMS[path.replace("recipient.", "party.")]["type"]
+
+
 def outcome(rulebook: Rulebook, values: Mapping[str, Known]) -> str:
     """Our outcome as allow, deny or ask."""
     found = ours.answer(rulebook, values, invented.AT, invented.AT, CHOICES).outcome
@@ -45,7 +50,11 @@ def outcome(rulebook: Rulebook, values: Mapping[str, Known]) -> str:
 def possible(rulebook: Rulebook, values: Mapping[str, Known], gone: tuple[str, ...]) -> set[str]:
     """What comes out over the values of the missing facts."""
     found: set[str] = set()
-    for filled in itertools.product(*(invented.domain(path, rulebook) for path in gone)):
+    places = [value for path, value in values.items() if kind_of(path) == "country"]
+    domains = [
+        [*invented.domain(path, rulebook), *(places if kind_of(path) == "country" else [])] for path in gone
+    ]
+    for filled in itertools.product(*domains):
         found.add(outcome(rulebook, {**values, **dict(zip(gone, filled, strict=True))}))
         if len(found) > 1:
             break
@@ -83,7 +92,7 @@ def main() -> None:
             decided_cases[mine] += 1
             continue
         opened += 1
-        zero = {path: ZERO[invented.TERMS[path.replace("recipient.", "party.")]["type"]] for path in gone}
+        zero = {path: ZERO[kind_of(path)] for path in gone}
         answers = {"carnet": mine, "default zero": outcome(rulebook, {**left, **zero})}
         answers |= {engine.title(): said(engine, left) for engine in engines}
         for name, answer in answers.items():

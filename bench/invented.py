@@ -188,7 +188,7 @@ def texts(families: int, *, by_item: bool = False) -> dict[str, bytes]:
             'cite = "invented"',
             *(f"{key} = {toml(value)}" for key, value in spec.items()),
         ]
-    acts: list[object] = [{"kind": "export", "when": "transaction.event in {'use', 'ship', 'show'}"}]
+    acts: list[object] = [{"kind": "export", "when": "transaction.event != 'show' or item.form != 'hosted'"}]
     text = [
         block("scope", "scope", subject="item.eccn != 'X900'", acts=acts),
         block("coverage", "stages", kinds=["export"], stages=[{"name": "all"}]),
