@@ -34,7 +34,9 @@ def imports(module: str) -> frozenset[str]:
 
 def depending(target: str, entry: str) -> list[str]:
     """The modules between the entry and the target, that must be loaded anew."""
-    known = [name for name in sys.modules if name.startswith("carnet.") and hasattr(sys.modules[name], "__file__")]
+    known = [
+        name for name in sys.modules if name.startswith("carnet.") and hasattr(sys.modules[name], "__file__")
+    ]
     affected, grown = {target}, True
     while grown:
         more = {name for name in known if name not in affected and imports(name) & affected}

@@ -74,7 +74,9 @@ def run(targets: tuple[Target, ...], processes: int = 2) -> list[Count]:
             alive = sorted(key for key, lived in results if lived)
             seconds = time.monotonic() - start
             counts.append(Count(target.module, len(results), len(results) - len(alive), alive, seconds))
-            print(f"{target.module}: {len(results)} mutants, {len(alive)} survive, {seconds:.0f} s", flush=True)
+            print(
+                f"{target.module}: {len(results)} mutants, {len(alive)} survive, {seconds:.0f} s", flush=True
+            )
     return counts
 
 

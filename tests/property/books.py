@@ -104,8 +104,10 @@ class Books:
 
     def list_of(self, name: str, kind: str, prevails: str | None) -> None:
         r, base = self.r, self.base(name)
-        values = domain(next(one for _, one in PARAMETERS["party"] if one.path == kind)) if "." in kind else (
-            domain(WORDS["transaction"][1][1]) if kind == "country" else IDS
+        values = (
+            domain(next(one for _, one in PARAMETERS["party"] if one.path == kind))
+            if "." in kind
+            else (domain(WORDS["transaction"][1][1]) if kind == "country" else IDS)
         )
         limits = None if r.random() < 0.7 or self.size.plain else some(r, values, 2)
         members: list[blocks.Member] = []
@@ -174,9 +176,14 @@ class Books:
         where: tree.Value | None = None
         if r.random() < 0.8 or self.size.plain:
             places = [
-                term for e in ("transaction", "recipient", "end_use") for term, s in WORDS[e] if s.type == "country"
+                term
+                for e in ("transaction", "recipient", "end_use")
+                for term, s in WORDS[e]
+                if s.type == "country"
             ]
-            where = r.choice(places) if r.random() < 0.7 else tree.MostRecent(tree.Term("recipient", "statuses"))
+            where = (
+                r.choice(places) if r.random() < 0.7 else tree.MostRecent(tree.Term("recipient", "statuses"))
+            )
         when = tree.TRUE if r.random() < 0.4 else self.trees.condition(reading=0.2)
         return blocks.Act(r.choice(KINDS), r.random() < 0.3, when, where)
 
@@ -223,7 +230,9 @@ class Books:
                 continue
             class_, path = r.choice(ways)
             if not self.size.lawful and r.random() < 0.5:
-                class_, path = r.choice([(CLASSES[0], "GOV"), (CLASSES[1], CLASSES[1]), (CLASSES[2], CLASSES[2])])
+                class_, path = r.choice(
+                    [(CLASSES[0], "GOV"), (CLASSES[1], CLASSES[1]), (CLASSES[2], CLASSES[2])]
+                )
             also = [other for other in required if path in other.lifted_by and other.regime == target.regime]
             if class_ == "authorization" and r.random() < 0.4:
                 path = r.choice(("VEU", "GOV"))
@@ -233,7 +242,9 @@ class Books:
                 latest = max(other.span.start.earliest for other in lifted.values())
                 base["span"] = Span(window(r)) if r.random() < 0.2 else Span(EARLY)
                 if base["span"].start.earliest < latest:
-                    base["span"] = Span(next(o.span.start for o in lifted.values() if o.span.start.earliest == latest))
+                    base["span"] = Span(
+                        next(o.span.start for o in lifted.values() if o.span.start.earliest == latest)
+                    )
             lifts = tuple(
                 blocks.Lift(name, None if r.random() < 0.6 else frozenset(r.sample(other.reasons, 1)))
                 for name, other in sorted(lifted.items())
@@ -328,7 +339,9 @@ class Books:
 
     def whole(self) -> Rulebook:
         r = self.r
-        for axis in ("alpha", "beta", "gamma")[: r.choice((0, 0, 1, 1, 2, 2, 2, 3)[: 2 + 2 * self.size.axes])]:
+        for axis in ("alpha", "beta", "gamma")[
+            : r.choice((0, 0, 1, 1, 2, 2, 2, 3)[: 2 + 2 * self.size.axes])
+        ]:
             self.trees.axes[axis] = ("broad", "narrow") if r.random() < 0.8 else ("broad", "narrow", "other")
         self.lists()
         self.definitions()

@@ -67,6 +67,7 @@ class Sum(Struct):
     cases: int = 0
     with_asks: int = 0
     exact: int = 0
+    completions: int = 0
     too_many: list[Case] = field(default_factory=list)
     missed: list[Case] = field(default_factory=list)
     allowed: list[Case] = field(default_factory=list)
@@ -78,6 +79,7 @@ class Sum(Struct):
         self.cases += 1
         self.with_asks += bool(case.asks or case.needed)
         self.exact += case.asks == case.needed
+        self.completions += case.completions
         if case.asks - case.needed:
             self.too_many.append(case)
         if case.needed - case.asks:
@@ -109,9 +111,7 @@ class Completions:
                 value = Group(tuple(members), value.complete)
             values[path] = value
         watched = Reads(values, "", noted)
-        self.answer = engine(
-            book, watched, question.at, question.known, question.choices, {}
-        )
+        self.answer = engine(book, watched, question.at, question.known, question.choices, {})
         self.days = self.thresholds()
         self.options: dict[str, list[Known]] = {}
         """The ways in which each unknown may turn out."""
@@ -261,7 +261,9 @@ class Completions:
         for path, value in chosen.items():
             if isinstance(value, Group):
                 before = values.get(path)
-                values[path] = Group((before.members if isinstance(before, Group) else ()) + value.members, True)
+                values[path] = Group(
+                    (before.members if isinstance(before, Group) else ()) + value.members, True
+                )
         q = self.question
         return book, Question(values, q.at, q.known, q.choices, {})
 

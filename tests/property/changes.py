@@ -30,7 +30,9 @@ def without_flags(book: Rulebook) -> Rulebook:
             block
             for block in book.blocks
             if not (isinstance(block, blocks.RedFlag) and (block.defeats or not block.open_when_unknown))
-            and not any(isinstance(node, tree.IsUnknown) for node in tree.parts_of(getattr(block, "when", tree.TRUE)))
+            and not any(
+                isinstance(node, tree.IsUnknown) for node in tree.parts_of(getattr(block, "when", tree.TRUE))
+            )
         ),
     )
 
@@ -101,7 +103,9 @@ def base(name: str) -> dict[str, object]:
     }
 
 
-def requirement(name: str, when: tree.Tree = tree.TRUE, reasons: tuple[str, ...] = ("NS",)) -> blocks.Requirement:
+def requirement(
+    name: str, when: tree.Tree = tree.TRUE, reasons: tuple[str, ...] = ("NS",)
+) -> blocks.Requirement:
     """A requirement with a gate of its own."""
     return blocks.Requirement(
         **base(name),

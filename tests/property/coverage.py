@@ -8,12 +8,21 @@ from carnet.model.determination import Outcome
 from carnet.rules import blocks, tree
 from carnet.rules.rulebook import Rulebook
 
-NODES = tuple(kind.__name__ for kind in (*typing.get_args(tree.Tree), tree.MostRecent, tree.ListRef, tree.Literals))
+NODES = tuple(
+    kind.__name__ for kind in (*typing.get_args(tree.Tree), tree.MostRecent, tree.ListRef, tree.Literals)
+)
 BLOCKS = (
     *("Scope", "Coverage", "Definition", "Requirement", "Prohibition", "Bar", "RedFlag", "List"),
     *(f"Exception_ {kind}" for kind in typing.get_args(blocks.ExceptionClass)),
     *(f"Overlay {kind}" for kind in typing.get_args(blocks.OverlayKind)),
-    *("RedFlag defeats", "RedFlag bound", "List prevails", "List domain", "Overlay products", "Overlay member"),
+    *(
+        "RedFlag defeats",
+        "RedFlag bound",
+        "List prevails",
+        "List domain",
+        "Overlay products",
+        "Overlay member",
+    ),
 )
 OUTCOMES = typing.get_args(Outcome)
 EVERY = (*NODES, *BLOCKS, *OUTCOMES)
@@ -49,7 +58,9 @@ def _kinds_of(block: blocks.AnyBlock) -> Iterator[str]:
             yield f"{name} {block.class_}"
         case blocks.Overlay():
             yield f"{name} {block.kind}"
-            yield from ["Overlay products"] * bool(block.products) + ["Overlay member"] * ("#" in block.target)
+            yield from ["Overlay products"] * bool(block.products) + ["Overlay member"] * (
+                "#" in block.target
+            )
         case blocks.RedFlag():
             yield name
             yield from ["RedFlag defeats"] * bool(block.defeats) + ["RedFlag bound"] * block.open_when_unknown

@@ -60,7 +60,9 @@ def heard(engine: Engine, book: Rulebook, q: Question) -> Answer | str:
         return f"{type(error).__name__}: {error}"
 
 
-def run(expected: Engine, other: Engine, seeds: Iterator[int] | range, pairs: int = PAIRS, most: int = 5) -> Tally:
+def run(
+    expected: Engine, other: Engine, seeds: Iterator[int] | range, pairs: int = PAIRS, most: int = 5
+) -> Tally:
     """Both engines on every seed; it stops at `most` differences."""
     tally = Tally()
     for seed in seeds:

@@ -60,7 +60,9 @@ def simpler(block: blocks.AnyBlock) -> Iterator[blocks.AnyBlock]:
             rest = block.acts[:number], block.acts[number + 1 :]
             if len(block.acts) > 1:
                 yield replace(block, acts=rest[0] + rest[1])
-            yield from (replace(block, acts=(*rest[0], replace(act, when=w), *rest[1])) for w in below(act.when))
+            yield from (
+                replace(block, acts=(*rest[0], replace(act, when=w), *rest[1])) for w in below(act.when)
+            )
     elif hasattr(block, "when"):
         yield from (replace(block, when=node) for node in below(block.when))
     if isinstance(block, blocks.Requirement) and len(block.reasons) > 1:

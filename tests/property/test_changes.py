@@ -117,7 +117,9 @@ def test_a_requirement_with_two_reasons_and_an_exception_for_one_stays_open() ->
             assert outcome(with_block(book, two, both), q) == (0 if q.choices.stale_after_days is None else 1)
 
 
-@pytest.mark.parametrize("path", ["item.operations", "recipient.nationalities", "recipient.hired", "recipient.statuses"])
+@pytest.mark.parametrize(
+    "path", ["item.operations", "recipient.nationalities", "recipient.hired", "recipient.statuses"]
+)
 def test_a_fact_of_the_wrong_type_never_allows(path: str) -> None:
     entity, _, name = path.partition(".")
     term = tree.Term(entity, name)

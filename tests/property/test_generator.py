@@ -47,5 +47,3 @@ def test_hypothesis_can_drive_the_generator(r: Random) -> None:
     book = rulebook(r)
     (question,) = Views(r, book).questions(1)
     assert ask(reference.answer, book, question).outcome
-
-

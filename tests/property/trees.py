@@ -48,7 +48,9 @@ class Trees:
         if r.random() < self.wide:
             pool = WORDS[r.choice(ENTITIES)]
         found = [
-            pair for pair in pool if (not types or pair[1].type in types) and pair[1].path not in self.forbidden
+            pair
+            for pair in pool
+            if (not types or pair[1].type in types) and pair[1].path not in self.forbidden
         ]
         return r.choice(found) if found else None
 

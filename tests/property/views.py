@@ -162,7 +162,9 @@ class Views:
 
     def choices(self) -> Choices:
         r = self.r
-        readings = {axis: r.choice(sorted(names)) for axis, names in sorted(self.axes.items()) if r.random() < 0.3}
+        readings = {
+            axis: r.choice(sorted(names)) for axis, names in sorted(self.axes.items()) if r.random() < 0.3
+        }
         if readings and r.random() < 0.03:
             readings[min(readings)] = "neither"
         return Choices(readings=readings, stale_after_days=r.choice((20, 30)) if r.random() < 0.15 else None)

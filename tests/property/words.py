@@ -30,9 +30,7 @@ def spec(
     presumed: str | bool | None = None,
 ) -> TermSpec:
     presumption = None if presumed is None else Presumption(presumed, "Invented Code 3")
-    return TermSpec(
-        path=path, type=kind, cite="Invented Code", of=of, values=values, presumption=presumption
-    )
+    return TermSpec(path=path, type=kind, cite="Invented Code", of=of, values=values, presumption=presumption)
 
 
 SPECS = (

@@ -52,7 +52,9 @@ PASSES = {
     "a bar on every class and on paths": R
     + AIA
     + VEU
-    + block("bar", id='"us.inv.b1"', blocks='["license_exception"]', except_='["AIA"]').replace("except_", "except")
+    + block("bar", id='"us.inv.b1"', blocks='["license_exception"]', except_='["AIA"]').replace(
+        "except_", "except"
+    )
     + block("bar", id='"us.inv.b2"', blocks='["carve_out", "authorization"]')
     + block("bar", id='"us.inv.b3"', blocks='["VEU", "AIA"]'),
     "an authorization with a path of its own": R + VEU,
@@ -75,7 +77,9 @@ PASSES = {
         {"type": '"country"', "members": '["FR"]', "prevails": '"us.inv.l"', "from_": "2021-01-01"},
     ),
     "a row after another of the same member": block(
-        "list", type='"country"', members='[{ id = "FR", until = 2021-01-01 }, { id = "FR", from = 2021-01-01 }]'
+        "list",
+        type='"country"',
+        members='[{ id = "FR", until = 2021-01-01 }, { id = "FR", from = 2021-01-01 }]',
     ),
 }
 
@@ -124,9 +128,7 @@ STOPS = {
         ["domain `us.inv.a` is not a list with members"],
     ),
     "a list and a rule of one name": (
-        LIST
-        + block("list", type='"country"', members='["FR"]', domain='"us.inv.l"')
-        + requirement("True"),
+        LIST + block("list", type='"country"', members='["FR"]', domain='"us.inv.l"') + requirement("True"),
         ["`us.inv.x` is defined twice"],
     ),
     "a flag that calls a definition which does not load": (
@@ -164,12 +166,22 @@ STOPS = {
         ["conflicting overlays on `us.inv.a`"],
     ),
     "flags that read what the other defeats": (
-        block("red_flag", id='"us.inv.f1"', defeats='["party.informed"]', when="\"exporter.knowledge == 'none'\"")
+        block(
+            "red_flag",
+            id='"us.inv.f1"',
+            defeats='["party.informed"]',
+            when="\"exporter.knowledge == 'none'\"",
+        )
         + block("red_flag", id='"us.inv.f2"', defeats='["exporter.knowledge"]', when="'recipient.informed'"),
         ["a cycle: the flag reads `exporter.knowledge`", "a cycle: the flag reads `party.informed`"],
     ),
     "flags that read in a circle of three what another defeats": (
-        block("red_flag", id='"us.inv.f1"', defeats='["party.informed"]', when="\"exporter.knowledge == 'none'\"")
+        block(
+            "red_flag",
+            id='"us.inv.f1"',
+            defeats='["party.informed"]',
+            when="\"exporter.knowledge == 'none'\"",
+        )
         + block("red_flag", id='"us.inv.f2"', defeats='["exporter.knowledge"]', when="'item.marked'")
         + block("red_flag", id='"us.inv.f3"', defeats='["item.marked"]', when="'recipient.informed'"),
         ["a cycle: the flag reads", "a cycle: the flag reads", "a cycle: the flag reads"],
