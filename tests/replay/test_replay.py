@@ -125,7 +125,7 @@ def test_the_replay_prints_one_json_document():
 
 
 def test_the_printed_replay_is_the_golden_one():
-    """Refresh it with `CARNET_GOLDEN=write pytest tests/replay`, and read the difference before it goes in."""
+    """Refresh it with `CARNET_GOLDEN=write pytest tests/replay`, and read the difference first."""
     done = run("june-2026")
     assert done.exit_code == 0, done.output
     text = re.sub(r"rulebook [0-9a-f]{12}", "rulebook ……", done.stdout)

@@ -130,8 +130,8 @@ def switch_off(total: int, needed: int, undecided: int, needless: int) -> str:
     """What a switch-off for everybody would have done, against what the law asked."""
     return (
         f"A worldwide switch-off, from the first letter to the third, refuses all {total} uses"
-        f" of the two models. The letters asked for {needed} of these refusals; {undecided} hung on one more fact or on a human."
-        f" {needless} were refused without need."
+        f" of the two models. The letters asked for {needed} of these refusals; {undecided} hung on"
+        f" one more fact or on a human. {needless} were refused without need."
     )
 
 
