@@ -69,14 +69,8 @@ def over_readings(outcome_of: Callable[[World], Sole], world: World) -> Answer:
 
 def axes_of(world: World) -> dict[str, list[str]]:
     """The axes that no choice picks, with all their values."""
-    trees = [block.when for block in world.book.blocks if hasattr(block, "when")]
-    trees += [
-        part
-        for scope in world.book.of(blocks.Scope)
-        for part in (scope.subject, *(a.when for a in scope.acts))
-    ]
     axes: dict[str, set[str]] = {}
-    for part in (part for node in trees for part in tree.parts_of(node)):
+    for part in (part for node in world.book.trees() for part in tree.parts_of(node)):
         if isinstance(part, tree.Reading) and part.axis not in world.choices.readings:
             axes.setdefault(part.axis, set()).update(value for value, _ in part.values)
     return {name: sorted(values) for name, values in axes.items()}

@@ -6,8 +6,20 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from carnet.rules.blocks import AnyBlock, Block, Case
+from carnet.rules.blocks import (
+    AnyBlock,
+    Bar,
+    Block,
+    Case,
+    Definition,
+    Exception_,
+    Prohibition,
+    RedFlag,
+    Requirement,
+    Scope,
+)
 from carnet.rules.terms import Terms
+from carnet.rules.tree import Tree
 
 B = TypeVar("B", bound=Block)
 
@@ -29,6 +41,15 @@ class Rulebook(Struct, frozen=True, kw_only=True):
     cases: tuple[Case, ...] = ()
     pages: Mapping[str, Page] = {}
     digest: str = ""
+
+    def trees(self) -> Iterator[Tree]:
+        """Every condition in it."""
+        for block in self.blocks:
+            if isinstance(block, Scope):
+                yield block.subject
+                yield from (act.when for act in block.acts)
+            elif isinstance(block, Definition | Requirement | Prohibition | Exception_ | Bar | RedFlag):
+                yield block.when
 
     def of(self, kind: type[B]) -> Iterator[B]:
         """The blocks of one kind, in order of id."""
