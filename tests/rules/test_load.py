@@ -90,7 +90,7 @@ def test_the_digest_is_of_what_is_said_and_not_of_where() -> None:
 
 def test_two_shelves_are_one_rulebook() -> None:
     whole = shelf(requirement("True", id='"us.inv.a"'))
-    own = {"us/notices/n.md": (FRONT + requirement("True", id='"us.notice"')).encode()}
+    own = {"us/notices/n.md": (FRONT + requirement("True", id='"us.notice"', gate='"own"')).encode()}
     assert [rule.id for rule in load(whole, own).of(blocks.Requirement)] == ["us.inv.a", "us.notice"]
 
 

@@ -346,6 +346,13 @@ BETWEEN = {
         definition("d", "True", from_="{ earliest = 2020-01-01, latest = 2020-01-02 }"),
         "a definition needs exact instants",
     ),
+    "an axis with other values": (
+        block(
+            "requirement", **A, reasons='["NS"]', axis='"a"', readings="{ wide = 'True', narrow = 'False' }"
+        )
+        + block("requirement", reasons='["NS"]', axis='"a"', readings="{ wide = 'True', strict = 'False' }"),
+        "axis `a` has the readings `narrow`, `wide` in `us.inv.a`: state the same",
+    ),
     "cycle": (
         definition("one", "two(p)") + definition("two", "three(p)") + definition("three", "one(p)"),
         "a cycle: `one` calls itself through",
@@ -358,6 +365,13 @@ def test_blocks_that_contradict_each_other_are_a_load_error(name: str) -> None:
     text, message = BETWEEN[name]
     found = errors(text)
     assert any(message in line for line in found), found
+
+
+def test_a_rule_that_waits_for_an_act_needs_a_scope_of_its_regime() -> None:
+    message = "`us.inv.x` waits for an act, and no scope of `us.inv` finds any: set `regime`"
+    assert any(message in line for line in errors(requirement("True"), scope=""))
+    assert any(message in line for line in errors(requirement("act.deemed", gate='"own"'), scope=""))
+    assert not errors(requirement("True", gate='"own"'), scope="")
 
 
 def test_versions_of_a_definition_may_follow_each_other() -> None:

@@ -12,7 +12,7 @@ from carnet.rules import blocks, bundle, tree
 from carnet.rules.build import Build
 from carnet.rules.keys import KEYS
 from carnet.rules.lists import Lists, names_of
-from carnet.rules.rulebook import Page, Rulebook
+from carnet.rules.rulebook import Page, Rulebook, conditions_of
 from carnet.rules.source import Provision, Raw, provisions
 from carnet.rules.syntax import Names, nearest
 from carnet.rules.terms import Terms
@@ -128,6 +128,8 @@ def between(found: tuple[blocks.AnyBlock, ...], terms: Terms) -> Iterator[Proble
                 yield from _target(block, ids)
             case blocks.List():
                 yield from _rows(block, ids)
+    yield from _axes(found)
+    yield from _acts(found)
     yield from _definitions([block for block in found if isinstance(block, blocks.Definition)])
     yield from _overlays([block for block in found if isinstance(block, blocks.Overlay)])
 
@@ -254,6 +256,35 @@ def _rows(block: blocks.List, ids: Mapping[str, blocks.AnyBlock]) -> Iterator[Pr
             block,
             f"`{rival_id}` and `{block.id}` both prevail over `{block.prevails}` with no priority: keep one",
         )
+
+
+def _axes(found: tuple[blocks.AnyBlock, ...]) -> Iterator[Problem]:
+    """An axis has the same values wherever it stands: blocks are read jointly on it."""
+    first: dict[str, tuple[set[str], blocks.AnyBlock]] = {}
+    for block in found:
+        for node in (part for condition in conditions_of(block) for part in tree.parts_of(condition)):
+            if isinstance(node, tree.Reading):
+                values = {value for value, _ in node.values}
+                wanted, where = first.setdefault(node.axis, (values, block))
+                if values != wanted:
+                    names = ", ".join(f"`{value}`" for value in sorted(wanted))
+                    yield _at(
+                        block, f"axis `{node.axis}` has the readings {names} in `{where.id}`: state the same"
+                    )
+
+
+def _acts(found: tuple[blocks.AnyBlock, ...]) -> Iterator[Problem]:
+    """What is read for each act of its regime would never be read in a regime without acts."""
+    regimes = {block.regime for block in found if isinstance(block, blocks.Scope)}
+    for block in found:
+        if isinstance(block, blocks.Rule | blocks.RedFlag) and block.regime not in regimes:
+            behind = isinstance(block, blocks.Rule) and block.gate == "scope"
+            if behind or tree.speaks_of(block.when, "act"):
+                yield _at(
+                    block,
+                    f"`{block.id}` waits for an act, and no scope of `{block.regime}` finds any:"
+                    ' set `regime` in the front matter, or `gate = "own"`',
+                )
 
 
 def _definitions(found: list[blocks.Definition]) -> Iterator[Problem]:

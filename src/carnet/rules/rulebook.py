@@ -24,6 +24,15 @@ from carnet.rules.tree import Tree
 B = TypeVar("B", bound=Block)
 
 
+def conditions_of(block: Block) -> Iterator[Tree]:
+    """The conditions that a block states."""
+    if isinstance(block, Scope):
+        yield block.subject
+        yield from (act.when for act in block.acts)
+    elif isinstance(block, Definition | Requirement | Prohibition | Exception_ | Bar | RedFlag):
+        yield block.when
+
+
 class Page(Struct, frozen=True):
     """The words around the blocks of one provision file."""
 
@@ -44,12 +53,7 @@ class Rulebook(Struct, frozen=True, kw_only=True):
 
     def trees(self) -> Iterator[Tree]:
         """Every condition in it."""
-        for block in self.blocks:
-            if isinstance(block, Scope):
-                yield block.subject
-                yield from (act.when for act in block.acts)
-            elif isinstance(block, Definition | Requirement | Prohibition | Exception_ | Bar | RedFlag):
-                yield block.when
+        return (condition for block in self.blocks for condition in conditions_of(block))
 
     def of(self, kind: type[B]) -> Iterator[B]:
         """The blocks of one kind, in order of id."""
