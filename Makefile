@@ -41,7 +41,7 @@ bench: $(BENCH) ## compare with the other engines (QUICK=1: under a minute)
 	nice .venv-bench/bin/python bench/fail_open.py $(if $(QUICK),--quick)
 
 nightly: $(DEV) ## the long comparisons of the engines, and the mutants
-	nice $(PYTEST) -n 2 -m slow
+	nice $(BIN)/python -m tests.nightly
 
 docs: $(DEV) ## write what is generated, then check every link and every example
 	$(BIN)/python docs/generate.py

@@ -1,10 +1,10 @@
-"""The long comparisons of the engines, on two processes, and their report under bench/results.
+"""The long comparisons of the engines, on two processes; the report goes to bench/results.
 
-    python tests/nightly.py                    everything
-    python tests/nightly.py --only differential,mutation --pairs 100000
+    python -m tests.nightly                    everything
+    python -m tests.nightly --only differential,mutation --pairs 100000
 
 Parts: differential (the fast engine against the specification), asks (brute force over what is unknown),
-planted (bugs written on purpose), mutation (bugs written by rule). Exit code 1 if any of them finds something.
+planted (bugs written on purpose), mutation (bugs written by rule). Exit code 1 if one of them finds any.
 """
 
 import argparse
@@ -18,16 +18,15 @@ import sys
 import time
 from pathlib import Path
 
+from tests.mutation import run as mutation
+from tests.property import planted
+from tests.property.brute import Sum, cases
+from tests.property.coverage import EVERY, rare
+from tests.property.differential import PAIRS, Tally, run
+
+from carnet.engine import decide, reference
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "src")]
-
-from carnet.engine import decide, reference  # noqa: E402 -- the path comes first
-from tests.mutation import run as mutation  # noqa: E402 -- the path comes first
-from tests.property import planted  # noqa: E402 -- the path comes first
-from tests.property.brute import Sum, cases  # noqa: E402 -- the path comes first
-from tests.property.coverage import EVERY, rare  # noqa: E402 -- the path comes first
-from tests.property.differential import PAIRS, Tally, run  # noqa: E402 -- the path comes first
-
 PARTS = ("differential", "asks", "planted", "mutation")
 CHUNK = 25
 """Rulebooks that a process takes at a time."""
@@ -141,15 +140,13 @@ def table(report: dict[str, object]) -> str:
     """The report for a reader."""
     parts = report["parts"]
     assert isinstance(parts, dict)
-    lines = [
-        f"# Nightly, {report['date']}",
-        "",
-        f"Commit {report['commit']}{' with uncommitted changes' if report['changed'] else ''}, first seed {report['seed']}, "
-        f"{report['processes']} processes, Python {report['python']}, {report['seconds']} s in all.",
-        "",
-        "| part | result | seconds | |",
-        "|---|---|---|---|",
-    ]
+    dirty = " with uncommitted changes" if report["changed"] else ""
+    head = (
+        f"Commit {report['commit']}{dirty}, first seed {report['seed']}, {report['processes']} processes, "
+        f"Python {report['python']}, {report['seconds']} s in all."
+    )
+    lines = [f"# Nightly, {report['date']}", "", head, ""]
+    lines += ["| part | result | seconds | |", "|---|---|---|---|"]
     for name, part in parts.items():
         plain = {
             key: value

@@ -10,13 +10,13 @@ from types import ModuleType
 
 import pytest
 from msgspec import Struct
+from tests.mutation.loading import changed
+from tests.mutation.mutate import Mutant
+from tests.property.differential import ask, drawn
 
 from carnet.engine import reference
 from carnet.model.errors import RulesError
 from carnet.rules import check
-from tests.mutation.loading import changed
-from tests.mutation.mutate import Mutant
-from tests.property.differential import ask, drawn
 
 SECONDS = 30
 Test = Callable[[ModuleType], bool]
@@ -30,7 +30,7 @@ class Target(Struct, frozen=True):
     entry: str
 
 
-class TooSlow(Exception):  # noqa: N818 -- it is no error: it is how an endless loop ends
+class TooSlow(Exception):
     """A mutant that runs on and on."""
 
 

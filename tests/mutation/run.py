@@ -12,7 +12,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from msgspec import Struct
-
 from tests.mutation.loading import path_of
 from tests.mutation.mutate import Mutant, mutants
 from tests.mutation.profile import Target, Test, engine_tests, loader_tests, survives
@@ -24,8 +23,11 @@ TARGETS = (
     Target("carnet.engine.naive", REFERENCE),
     Target("carnet.engine.over_readings", REFERENCE),
     Target("carnet.engine.decide", DECIDE),
+    Target("carnet.engine.program", DECIDE),
     Target("carnet.engine.codegen", DECIDE),
+    Target("carnet.engine.readings", DECIDE),
     Target("carnet.rules.slices", DECIDE),
+    Target("carnet.rules.resolve", DECIDE),
     Target("carnet.rules.check", LOADER),
 )
 PROFILES: dict[str, list[Test]] = {}

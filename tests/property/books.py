@@ -5,10 +5,6 @@ from random import Random
 from typing import TypedDict
 
 from msgspec import Struct
-
-from carnet.model.time import Span
-from carnet.rules import blocks, tree
-from carnet.rules.rulebook import Rulebook
 from tests.property.trees import Trees
 from tests.property.words import (
     BASE,
@@ -27,6 +23,10 @@ from tests.property.words import (
     span,
     window,
 )
+
+from carnet.model.time import Span
+from carnet.rules import blocks, tree
+from carnet.rules.rulebook import Rulebook
 
 REASONS = ("NS", "RS", "CC")
 PATHS_OF_EXCEPTIONS = ("AIA", "GOV")
@@ -58,7 +58,7 @@ class Size(Struct, frozen=True):
     plain: bool = False
     axes: int = 2
     lawful: bool = True
-    """False: an exception may lift what does not name it, which the loader refuses and no engine may allow."""
+    """False: an exception may lift what does not name it, which no engine may allow."""
 
 
 class Books:
@@ -354,7 +354,10 @@ class Books:
         return Rulebook(blocks=tuple(sorted(self.made, key=lambda block: block.id)), terms=TERMS)
 
 
-def rulebook(r: Random, size: Size = Size()) -> Rulebook:  # noqa: B008 -- frozen
+USUAL = Size()
+
+
+def rulebook(r: Random, size: Size = USUAL) -> Rulebook:
     """A generated rulebook, its blocks in order of id as the loader gives them."""
     return Books(r, size).whole()
 

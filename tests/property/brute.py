@@ -13,6 +13,12 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct, field
+from tests.property.books import Size, rulebook
+from tests.property.coverage import trees_of
+from tests.property.differential import Engine, ask
+from tests.property.rewrite import mapped
+from tests.property.views import Question, Views
+from tests.property.words import ROLES, TERMS, domain
 
 from carnet.engine.over_readings import class_of
 from carnet.model.facts import ASKABLE, MISSING, Group, Known, Partial, Status, Statuses, Unknown
@@ -21,12 +27,6 @@ from carnet.rules import tree
 from carnet.rules.blocks import AnyBlock, Definition
 from carnet.rules.rulebook import Rulebook
 from carnet.rules.terms import TermSpec
-from tests.property.books import Size, rulebook
-from tests.property.coverage import trees_of
-from tests.property.differential import Engine, ask
-from tests.property.rewrite import mapped
-from tests.property.views import Question, Views
-from tests.property.words import ROLES, TERMS, domain
 
 PLAIN = Size(hot=10, depth=1, rules=3, exceptions=2, plain=True, axes=1)
 MOST = 320
@@ -106,10 +106,10 @@ class Completions:
         noted: set[str] = set()
         values: dict[str, Known] = {}
         for path, value in question.values.items():
+            values[path] = value
             if isinstance(value, Group):
                 members = (Reads(dict(m), f"{path}[{n}].", noted) for n, m in enumerate(value.members))
-                value = Group(tuple(members), value.complete)
-            values[path] = value
+                values[path] = Group(tuple(members), value.complete)
         watched = Reads(values, "", noted)
         self.answer = engine(book, watched, question.at, question.known, question.choices, {})
         self.days = self.thresholds()

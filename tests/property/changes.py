@@ -3,6 +3,8 @@
 from random import Random
 
 import msgspec
+from tests.property.views import Question, statuses, value
+from tests.property.words import EARLY, PARTY_WORDS, PATHS, ROLES, domain
 
 from carnet.engine.over_readings import class_of
 from carnet.model.determination import Answer
@@ -11,8 +13,6 @@ from carnet.model.time import Days, Span
 from carnet.rules import blocks, tree
 from carnet.rules.rulebook import Rulebook
 from carnet.rules.terms import TermSpec
-from tests.property.views import Question, statuses, value
-from tests.property.words import EARLY, PARTY_WORDS, PATHS, ROLES, domain
 
 RANK = {"permitted": 0, "open": 1, "license_required": 2, "prohibited": 3}
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from random import Random
 
 from msgspec import Struct, field
-
-from carnet.model.determination import Answer
-from carnet.rules.rulebook import Rulebook
 from tests.property.books import Size, rulebook
 from tests.property.coverage import kinds_of
 from tests.property.views import Question, Views
+
+from carnet.model.determination import Answer
+from carnet.rules.rulebook import Rulebook
 
 Engine = Callable[..., Answer]
 PAIRS = 100
@@ -56,7 +56,7 @@ def heard(engine: Engine, book: Rulebook, q: Question) -> Answer | str:
     """An engine's answer, or what it raised."""
     try:
         return ask(engine, book, q)
-    except Exception as error:  # noqa: BLE001 -- whatever an engine raises is a difference to report
+    except Exception as error:  # noqa: BLE001 -- whatever an engine raises is a difference
         return f"{type(error).__name__}: {error}"
 
 

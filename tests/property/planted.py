@@ -2,147 +2,143 @@
 differential has to find every one of them on a small budget."""
 
 from functools import cache
+from importlib.util import find_spec
 
 from msgspec import Struct
+from tests.mutation.loading import changed, path_of
+from tests.property.differential import ask, drawn, heard
+from tests.property.views import Question
 
 from carnet.engine import reference
 from carnet.model.determination import Answer
 from carnet.rules.rulebook import Rulebook
-from tests.mutation.loading import changed, path_of
-from tests.property.differential import ask, drawn, heard
-from tests.property.views import Question
 
 ENTRY = "carnet.engine.decide"
 SEEDS, EACH = range(700_000, 700_100), 20
 """The budget: 2,000 pairs."""
 
 
+FAMILY = tuple(
+    name
+    for name in (
+        *(f"carnet.rules.{part}" for part in ("slices", "resolve")),
+        *(
+            f"carnet.engine.{part}"
+            for part in ("decide", "program", "codegen", "trace", "readings", "ground")
+        ),
+    )
+    if find_spec(name) is not None
+)
+"""The modules of the fast engine and the slices."""
+
+
 class Bug(Struct, frozen=True):
-    """What is done wrong, and how: `old` must stand in the module exactly once."""
+    """What is done wrong, and how: `old` must stand exactly once in the fast engine and the slices."""
 
     name: str
-    module: str
     old: str
     new: str
 
 
-def slices(name: str, old: str, new: str) -> Bug:
-    return Bug(name, "carnet.rules.slices", old, new)
-
-
-def program(name: str, old: str, new: str) -> Bug:
-    return Bug(name, "carnet.engine.program", old, new)
-
-
-def code(name: str, old: str, new: str) -> Bug:
-    return Bug(name, "carnet.engine.codegen", old, new)
-
-
-def engine(name: str, old: str, new: str) -> Bug:
-    return Bug(name, ENTRY, old, new)
-
-
 BUGS = (
-    slices(
+    Bug(
         "a block known at this very instant is not known yet",
         "block for block in self.rulebook.of(kind) if block.known <= self.known",
         "block for block in self.rulebook.of(kind) if block.known < self.known",
     ),
-    slices("a saving clause suspends nothing", '{"stay", "saving_clause",', '{"stay",'),
-    slices(
-        "a window of force counts as force", 'parts += [MAYBE] if force == "maybe" else []', "parts += []"
-    ),
-    slices(
+    Bug("a saving clause suspends nothing", '{"stay", "saving_clause",', '{"stay",'),
+    Bug("a window of force counts as force", 'parts += [MAYBE] if force == "maybe" else []', "parts += []"),
+    Bug(
         "an overlay on a block is ignored",
         "parts += [tree.Not(over)] if over is not None else []",
         "parts += []",
     ),
-    slices("a supersession for one product suspends all", "if overlay.products else []", "if False else []"),
-    slices("a list never prevails over another", "while final in above:", "while False:"),
-    slices("what a list does not speak about is outside it", "block.domain, known)", "None, known)"),
-    slices("a row of a list is there before it is known", "if row.known > self.known:", "if False:"),
-    slices(
+    Bug("a supersession for one product suspends all", "if overlay.products else []", "if False else []"),
+    Bug("a list never prevails over another", "while final in above:", "while False:"),
+    Bug("what a list does not speak about is outside it", "block.domain, known)", "None, known)"),
+    Bug("a row of a list is there before it is known", "if row.known > self.known:", "if False:"),
+    Bug(
         "staleness opens and closes the wrong way round",
         "(tree.And if opens else tree.Or)",
         "(tree.Or if opens else tree.And)",
     ),
-    slices("a stale provision is as good as a fresh one", "if limit is None or (", "if True or ("),
-    slices("an act without any coverage is covered", "covered = bool(found) and all(", "covered = all("),
-    slices(
+    Bug("a stale provision is as good as a fresh one", "if limit is None or (", "if True or ("),
+    Bug("an act without any coverage is covered", "covered = bool(found) and all(", "covered = all("),
+    Bug(
         "the end of an interval is no change of the law",
         "found.update(block.span.edges())",
         "found.update(block.span.edges()[:2])",
     ),
-    slices(
+    Bug(
         "a reading that was not chosen is false",
         'tree.Open("unclear") if chosen is None',
         "tree.FALSE if chosen is None",
     ),
-    program("a bar blocks nothing", "*against))", "))"),
-    program(
+    Bug("a bar blocks nothing", "*against))", "))"),
+    Bug(
         "an exception lifts whether the requirement agrees or not",
         ") not in rule.lifted_by:",
         ") not in rule.lifted_by and False:",
     ),
-    program(
+    Bug(
         "an exception for one reason lifts them all",
         "(lift.reasons is None or reason in lift.reasons)",
         "True",
     ),
-    program(
+    Bug(
         "a rule that reads the act is read once",
         'reads_act = any(tree.speaks_of(part.block.when, "act") for part in whole)',
         "reads_act = False",
     ),
-    code(
+    Bug(
         "some of a set answers for all of it",
         "codes = [*(test(name) for name in value.members), bit]",
         "codes = [test(name) for name in value.members]",
     ),
-    code(
+    Bug(
         "an empty set needs no statement",
         "        return if_empty\n    return all_codes(codes) if every",
         "        return -1\n    return all_codes(codes) if every",
     ),
-    code(
+    Bug(
         "a day too early has elapsed",
         "return -1 if at < years_after(value.first, years",
         "return -1 if at < years_after(value.first - 1, years",
     ),
-    code(
+    Bug(
         "a date that may be is",
         "return 0 if high < first else -1 if low >= last else bit",
         "return 0 if low < first else -1",
     ),
-    code("candidates that disagree are decided by one", "if codes in ({0}, {-1}):", "if codes:"),
-    code(
+    Bug("candidates that disagree are decided by one", "if codes in ({0}, {-1}):", "if codes:"),
+    Bug(
         "a conflict is presumed away",
-        "if value is None or (isinstance(value, Unknown) and value.cause in ASKABLE):\n        return presumption",
-        "if value is None or isinstance(value, Unknown):\n        return presumption",
+        "(isinstance(value, Unknown) and value.cause in ASKABLE):\n        return presumption",
+        "isinstance(value, Unknown):\n        return presumption",
     ),
-    code(
+    Bug(
         "members of a role not known to be complete are all there are",
         "                if not group.complete:\n                    codes.append(self.bits(path))\n",
         "",
     ),
-    engine(
+    Bug(
         "an unknown question counts as false",
         "                if applies < 0:\n                    continue",
         "                if applies != 0:\n                    continue",
     ),
-    engine("the most burdensome exception is named", "min(mildest, rank)", "max(mildest, rank)"),
-    engine("an exception that may hold surely lifts", "if code == 0:", "if code >= 0:"),
-    engine(
+    Bug("the most burdensome exception is named", "min(mildest, rank)", "max(mildest, rank)"),
+    Bug("an exception that may hold surely lifts", "if code == 0:", "if code >= 0:"),
+    Bug(
         "a prohibition that may hold is forgotten",
         'still = {"prohibited"} if may_be_forbidden else set()',
         "still = set()",
     ),
-    engine(
+    Bug(
         "stated facts open the way",
         "        if also.outcome not in CLOSED:\n            return assured\n",
         "",
     ),
-    engine("a red flag raised is no question", "return HUMAN if applies == 0 else -1", "return -1"),
+    Bug("a red flag raised is no question", "return HUMAN if applies == 0 else -1", "return -1"),
 )
 
 
@@ -152,17 +148,20 @@ def corpus(seed: int) -> tuple[Rulebook, list[Question], list[Answer]]:
     return book, questions, [ask(reference.answer, book, question) for question in questions]
 
 
-def patched(bug: Bug) -> str:
-    """The source with the bug. Raises AssertionError if the text to replace is not there, once."""
-    source = path_of(bug.module).read_text("utf-8")
-    assert source.count(bug.old) == 1, f"`{bug.old}` stands {source.count(bug.old)} times in {bug.module}"
-    return source.replace(bug.old, bug.new)
+def patched(bug: Bug) -> tuple[str, str]:
+    """The module that has the bug, and its source. Raises AssertionError if the text to replace is not there,
+    once."""
+    sources = {name: path_of(name).read_text("utf-8") for name in FAMILY}
+    count = sum(source.count(bug.old) for source in sources.values())
+    assert count == 1, f"`{bug.old}` stands {count} times in {', '.join(FAMILY)}: plant the bug anew"
+    module = next(name for name, source in sources.items() if bug.old in source)
+    return module, sources[module].replace(bug.old, bug.new)
 
 
 def caught(bug: Bug) -> int | None:
     """After how many pairs the differential finds the bug; None if the budget is not enough."""
     pairs = 0
-    with changed(bug.module, patched(bug), ENTRY) as module:
+    with changed(*patched(bug), ENTRY) as module:
         for seed in SEEDS:
             book, questions, answers = corpus(seed)
             for question, answer in zip(questions, answers, strict=True):

@@ -1,14 +1,14 @@
-"""A smaller question on which two engines still differ: blocks, conditions and facts left out while they do."""
+"""A smaller question on which two engines still differ: blocks, conditions, facts left out while they do."""
 
 from collections.abc import Callable, Iterator
 
 import msgspec
+from tests.property.views import Question
 
 from carnet.model.determination import Choices
 from carnet.model.facts import Group
 from carnet.rules import blocks, tree
 from carnet.rules.rulebook import Rulebook
-from tests.property.views import Question
 
 Differs = Callable[[Rulebook, Question], bool]
 Pair = tuple[Rulebook, Question]

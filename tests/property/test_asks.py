@@ -1,9 +1,9 @@
 """What is asked for, and what an answer promises, against every way in which the unknowns may turn out."""
 
 import pytest
+from tests.property.brute import Sum, cases
 
 from carnet.engine import reference
-from tests.property.brute import Sum, cases
 
 
 @pytest.mark.parametrize("seeds", [range(110), range(110, 220)], ids=str)

@@ -5,12 +5,6 @@ from random import Random
 
 import msgspec
 import pytest
-
-from carnet.engine import reference
-from carnet.model.determination import PERMITTED
-from carnet.model.facts import Unknown
-from carnet.rules import blocks, tree
-from carnet.rules.rulebook import Rulebook
 from tests.property.books import rulebook
 from tests.property.changes import (
     exception,
@@ -24,6 +18,12 @@ from tests.property.changes import (
 from tests.property.differential import ask
 from tests.property.trees import Trees
 from tests.property.views import Question, Views
+
+from carnet.engine import reference
+from carnet.model.determination import PERMITTED
+from carnet.model.facts import Unknown
+from carnet.rules import blocks, tree
+from carnet.rules.rulebook import Rulebook
 
 SEEDS = range(50_000, 50_250)
 

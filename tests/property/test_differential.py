@@ -1,9 +1,9 @@
 """The fast engine against the specification: 20,000 pairs here, 1,000,000 in `make nightly`."""
 
 import pytest
+from tests.property.differential import run
 
 from carnet.engine import decide, reference
-from tests.property.differential import run
 
 
 @pytest.mark.parametrize("first", range(0, 200, 25))

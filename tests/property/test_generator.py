@@ -3,14 +3,14 @@ from random import Random
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from carnet.engine import reference
-from carnet.rules.check import between
 from tests.property.books import rulebook
 from tests.property.coverage import rare
 from tests.property.differential import ask, drawn, run
 from tests.property.views import Views
 from tests.property.words import TERMS
+
+from carnet.engine import reference
+from carnet.rules.check import between
 
 
 def test_a_seed_always_draws_the_same_rulebook_and_questions() -> None:

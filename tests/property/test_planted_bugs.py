@@ -1,11 +1,11 @@
 """The differential finds every bug that is planted in the fast engine or the slices."""
 
 import pytest
-
-from carnet.engine import decide
 from tests.mutation.loading import changed, path_of
 from tests.property.differential import heard
-from tests.property.planted import BUGS, ENTRY, EACH, SEEDS, Bug, caught, corpus
+from tests.property.planted import BUGS, EACH, ENTRY, SEEDS, Bug, caught, corpus
+
+from carnet.engine import decide
 
 
 def test_at_least_twenty_different_bugs_are_planted() -> None:

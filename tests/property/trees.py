@@ -2,10 +2,11 @@
 
 from random import Random
 
+from tests.property.words import DATES, ENTITIES, IDS, NUMBERS, PARAMETERS, WORDS, domain, some
+
 from carnet.rules import tree
 from carnet.rules.terms import TermSpec
 from carnet.rules.tree import Term
-from tests.property.words import DATES, ENTITIES, IDS, NUMBERS, PARAMETERS, WORDS, domain, some
 
 TEXTUAL = ("enum", "id", "country")
 

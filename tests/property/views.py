@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from random import Random
 
 from msgspec import Struct
+from tests.property.words import BASE, DAY, NUMBERS, PARTY_WORDS, PATHS, RESOLVED, ROLES, STEPS, domain
 
 from carnet.model.determination import Choices
 from carnet.model.facts import Group, Known, Partial, Status, Statuses, Unknown
@@ -13,7 +14,6 @@ from carnet.model.time import ANY_DAY, ZONES, Days, days
 from carnet.rules import blocks, tree
 from carnet.rules.rulebook import Rulebook
 from carnet.rules.terms import TermSpec
-from tests.property.words import BASE, DAY, NUMBERS, PARTY_WORDS, PATHS, RESOLVED, ROLES, STEPS, domain
 
 HOURS = (0, 0, 4, 5, 5, 12)
 ASKED = ("missing", "below_assurance", "expired", "stale")

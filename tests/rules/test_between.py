@@ -1,11 +1,11 @@
-"""What the loader must let pass, and where exactly it stops: the neighbours of tests/rules/test_load_errors.py."""
+"""What the loader must let pass, and where exactly it stops: the neighbours of test_load_errors.py."""
 
 import pytest
+from tests.rules.invented import FRONT, TERMS, block, requirement, shelf
 
 from carnet.model.errors import RulesError
 from carnet.rules import blocks
 from carnet.rules.check import load
-from tests.rules.invented import FRONT, TERMS, block, requirement, shelf
 
 INFORMED = (
     '[party.informed]\ntype = "bool"\ncite = "invented"\npresumption = { value = false, cite = "invented" }\n'
@@ -202,7 +202,7 @@ def test_a_carve_out_of_another_regime_is_refused() -> None:
     other = FRONT.replace('title = "An invented provision"', 'title = "x"\nregime = "us.other"')
     carved = block("exception", id='"us.other.e"', class_='"carve_out"', lifts=LIFTS)
     licensed = block("exception", id='"us.other.e"', class_='"license_exception"', path='"AIA"', lifts=LIFTS)
-    with pytest.raises(RulesError, match="can't lift `us.inv.a` of `us.inv`: same regime only"):
+    with pytest.raises(RulesError, match="same regime only"):
         load({**shelf(R), "us/other/1.md": (other + carved).encode()})
     assert load({**shelf(R), "us/other/1.md": (other + licensed).encode()})
 
