@@ -58,7 +58,8 @@ class Size(Struct, frozen=True):
     plain: bool = False
     axes: int = 2
     lawful: bool = True
-    """False: an exception may lift what does not name it, which no engine may allow."""
+    """False: some of what the loader refuses, and engines answer all the same: an exception for what does not
+    name it, axes read differently, rules that wait for an act that no scope finds."""
 
 
 class Books:
@@ -71,6 +72,7 @@ class Books:
         self.exact = 1.0 if size.plain else 0.7
         self.quiet = r.random() < 0.3
         self.made: list[blocks.AnyBlock] = []
+        self.trees.lawful = size.lawful
         if size.plain:
             self.trees.wide, self.trees.trivial = 0.0, False
             self.trees.forbidden = frozenset({"exporter.knowledge", "party.informed"})
@@ -192,9 +194,10 @@ class Books:
         fewest = 0 if r.random() < 0.06 else 1
         for number in range(r.randint(fewest, self.size.rules)):
             base = self.base(f"inv.r{number}", self.regime())
-            gate = r.choice(("scope", "scope", "own"))
+            acts = self.acts_in(base["regime"])
+            gate = r.choice(("scope", "scope", "own")) if acts else "own"
             stage = r.choice((None, "first", "first", "second"))
-            when = self.trees.condition(act=r.random() < 0.4, reading=0.15)
+            when = self.trees.condition(act=acts and r.random() < 0.4, reading=0.15)
             if self.quiet:
                 when = tree.And((when, self.trees.truth(depth=1)))
             if r.random() < 0.2:
@@ -216,6 +219,11 @@ class Books:
                 )
             )
 
+    def acts_in(self, regime: str) -> bool:
+        """Whether a rule may wait for an act; where the loader looks, only if a scope finds some."""
+        scopes = (block for block in self.made if isinstance(block, blocks.Scope))
+        return not self.size.lawful or any(scope.regime == regime for scope in scopes)
+
     def exceptions(self) -> None:
         r = self.r
         required = [block for block in self.made if isinstance(block, blocks.Requirement)]
@@ -228,8 +236,8 @@ class Books:
             ]
             if not ways:
                 continue
-            class_, path = r.choice(ways)
-            if not self.size.lawful and r.random() < 0.5:
+            class_, path = ways[0] if r.random() < 0.2 else r.choice(ways)
+            if not self.size.lawful:
                 class_, path = r.choice(
                     [(CLASSES[0], "GOV"), (CLASSES[1], CLASSES[1]), (CLASSES[2], CLASSES[2])]
                 )
@@ -286,13 +294,14 @@ class Books:
             if defeats:
                 self.trees.forbidden = frozenset(barred)
                 self.trees.definitions = [d for d in before if not self.speaks(d[0], barred)]
-            when = self.trees.condition(act=not defeats and r.random() < 0.25)
+            regime = self.regime()
+            when = self.trees.condition(act=not defeats and self.acts_in(regime) and r.random() < 0.25)
             if r.random() < 0.5:
                 unknown = self.trees.is_unknown()
                 when = r.choice((unknown, tree.Or((when, unknown)), tree.And((when, unknown))))
             self.trees.forbidden, self.trees.definitions = frozenset(), before
             bound = not defeats and r.random() < 0.2
-            base = self.base(f"{name}#bound" if bound else name, self.regime())
+            base = self.base(f"{name}#bound" if bound else name, regime)
             when = tree.And((tree.Not(tree.Resolved(base["id"])), when))
             self.made.append(blocks.RedFlag(**base, defeats=defeats, when=when, open_when_unknown=bound))
 

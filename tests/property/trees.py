@@ -25,6 +25,7 @@ class Trees:
         self.forbidden: frozenset[str] = frozenset()
         self.wide = 0.25
         self.trivial = True
+        self.lawful = True
 
     def truth(self, *, act: bool = False, of: str = "", depth: int | None = None) -> tree.Tree:
         """A condition; `act` if it may speak of the act, `of` the kind of a definition's parameter."""
@@ -153,7 +154,7 @@ class Trees:
         elif roll < 0.05 + reading and self.axes:
             axis = r.choice(sorted(self.axes))
             values = self.axes[axis]
-            kept = values if r.random() < 0.85 else values[:2]
+            kept = values if self.lawful or r.random() < 0.7 else values[:2]
             result = tree.Reading(axis, tuple((value, self.read_as(act, of)) for value in kept))
         else:
             result = self.truth(act=act, of=of)
