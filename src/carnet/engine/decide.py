@@ -13,6 +13,7 @@ from carnet.engine.readings import CLOSED, by_reading, class_of, joined_outcomes
 from carnet.engine.trace import Rails, Walk, conjunction, disjunction, human, negated
 from carnet.model.determination import Answer, Choices, Outcome
 from carnet.model.facts import Known, Values
+from carnet.rules import blocks
 from carnet.rules.rulebook import Rulebook
 from carnet.rules.slices import Slice, slice_at
 
@@ -59,7 +60,7 @@ class Compiled:
     def quick(self, values: Values, at: dt.datetime) -> tuple[Outcome, list[str], list[str], tuple[str, ...]]:
         """Outcome, certain keys, undecided keys and asks, of facts that are assured."""
         live = self.live(values)
-        if live & self.reading:
+        if live & self.reading or self.program.gate_axes:
             answer = self.answer(values, at)
             return answer.outcome, list(answer.certain), list(answer.undecided), answer.asks
         sole = self.sole(values, at, live, {})
@@ -85,7 +86,7 @@ class Compiled:
 
     def over_readings(self, values: Values, at: dt.datetime) -> Answer:
         live = self.live(values)
-        axes = frozenset[str]().union(
+        axes = self.program.gate_axes.union(
             *(axes for n, axes in enumerate(self.program.axes) if axes and live >> n & 1)
         )
         readings = combinations(self.slice, axes)
@@ -240,11 +241,12 @@ class Compiled:
             rails = self.walked(instance, values, at, readings)
             if rails.true:
                 return HUMAN | self.mask(rails)
-            return -1
+            waits = isinstance(instance.block, blocks.RedFlag) and instance.block.open_when_unknown
+            return self.mask(rails) if waits and not rails.false else -1
         return HUMAN if applies == 0 else -1
 
     def mask(self, rails: Rails) -> int:
-        found = 0
+        found = HUMAN if rails.humans else 0
         for path in rails.asks:
             found |= self.program.bits(path)
         return found

@@ -78,6 +78,7 @@ class Program:
         self.gate_codes = [self.codes[name] for name in gate_names]
         trees = [list(instance.trees(self.gates)) for instance in self.instances]
         self.axes = [self.axes_of(group) for group in trees]
+        self.gate_axes = self.axes_of(self.gates)
         self.presuming = sum(1 << n for n, group in enumerate(trees) if self.presumes(group))
         self.all = (1 << len(self.instances)) - 1
         self.index = list(self.indexed(trees))
@@ -172,7 +173,7 @@ class Program:
             ]
             barring = {e.block.id: [bar for bar in self.slice.bars if bars(bar.block, e.block)] for e in able}
             whole = [resolved, *able, *(bar for group in barring.values() for bar in group)]
-            reads_act = any(tree.speaks_of(part.when, "act") for part in whole)
+            reads_act = any(tree.speaks_of(part.block.when, "act") for part in whole)
             for suffix, stage, gates in self.placed(rule, reads_act):
                 act = stage.act if stage else None
                 reasons: list[tuple[str, tuple[Lifting, ...]]] = []
@@ -221,7 +222,7 @@ class Program:
             assert isinstance(flag, blocks.RedFlag)
             if flag.defeats:
                 continue
-            for suffix, stage, gates in self.placed(flag, tree.speaks_of(resolved.when, "act")):
+            for suffix, stage, gates in self.placed(flag, tree.speaks_of(flag.when, "act")):
                 node = ground(resolved.when, self.slice, stage.act if stage else None)
                 slow = any(isinstance(part, tree.IsUnknown) for part in tree.parts_of(node))
                 kind = "walked_flag" if slow else "open_flag" if flag.open_when_unknown else "flag"

@@ -244,7 +244,7 @@ class Walk(NamedTuple):
         for path in paths:
             group = self.values.get(path, MISSING)
             if isinstance(group, Group):
-                inside = self.inner[node.definition]
+                inside = self.inner.get(node.definition, tree.Open("untranslatable"))
                 for number, facts in enumerate(group.members):
                     parts.append(self._replace(party=(f"{path}[{number}]", facts)).read(inside))
                 if not group.complete:

@@ -3,7 +3,7 @@ unit that is compiled and cached. How it is evaluated is in `carnet.engine`."""
 
 import datetime as dt
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from msgspec import Struct, structs
@@ -134,6 +134,15 @@ def slice_at(rulebook: Rulebook, at: dt.datetime, known: dt.datetime, choices: C
     return found
 
 
+def axes_of(trees: Iterable[tree.Tree]) -> dict[str, set[str]]:
+    """The axes that conditions read, with all their values."""
+    axes: dict[str, set[str]] = {}
+    for node in (part for whole in trees for part in tree.parts_of(whole)):
+        if isinstance(node, tree.Reading):
+            axes.setdefault(node.axis, set()).update(value for value, _ in node.values)
+    return axes
+
+
 class _Resolver:
     def __init__(self, rulebook: Rulebook, at: dt.datetime, known: dt.datetime, choices: Choices) -> None:
         self.rulebook, self.at, self.known, self.choices = rulebook, at, known, choices
@@ -160,10 +169,7 @@ class _Resolver:
         trees = [block.when for block in definitions.values()]
         trees += [resolved.when for group in (rules, exceptions, bars, flags) for resolved in group]
         trees += [part for stage in acts for part in (stage.subject, stage.happens)]
-        axes: dict[str, set[str]] = {}
-        for node in (part for whole in trees for part in tree.parts_of(whole)):
-            if isinstance(node, tree.Reading):
-                axes.setdefault(node.axis, set()).update(value for value, _ in node.values)
+        axes = axes_of(trees)
         if len(axes) > MAX_AXES:
             names = ", ".join(f"`{name}`" for name in sorted(axes))
             raise RulesError(
@@ -191,7 +197,7 @@ class _Resolver:
             flags=flags,
             definitions=definitions,
             lists=self.lists(),
-            axes={name: tuple(sorted(values)) for name, values in sorted(axes.items())},
+            axes={name: tuple(sorted(values)) for name, values in axes_of(self.rulebook.trees()).items() if name in axes},
             not_enforced=frozenset(overlay.target for overlay in marks),
             own_gate=any(
                 rule.gate == "own" and rule.span.holds(self.at) != "no" for rule in self.visible(blocks.Rule)
