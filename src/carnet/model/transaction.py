@@ -63,7 +63,7 @@ ForeignProductRule = Literal[
     "734.9(k)",
     "734.9(l)",
 ]
-Kind = Literal["person", "company", "government", "international_organization"]
+Kind = Literal["person", "company", "government", "international_organization", "us_government"]
 UsStatus = Literal["citizen", "permanent_resident", "protected", "none"]
 Employment = Literal["employee", "contractor", "leased", "agent", "none"]
 PartyList = Literal["denied_persons", "entity_list", "military_end_user", "unverified", "sdn"]
@@ -94,6 +94,9 @@ class Item(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     form: Form | Fact[Form] | None = None
     eccn: Id | Fact[Id] | None = None
     paragraph: Id | Fact[Id] | None = None
+    on_control_list: bool | Fact[bool] | None = None
+    outside_advanced_computing: bool | Fact[bool] | None = None
+    food_or_medicine: bool | Fact[bool] | None = None
     reasons: tuple[Reason, ...] | SetFact[Reason] | None = None
     columns: tuple[Column, ...] | SetFact[Column] | None = None
     exceptions: tuple[ListBasedException, ...] | SetFact[ListBasedException] | None = None
@@ -103,6 +106,7 @@ class Item(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     classified: bool | Fact[bool] | None = None
     other_agency: bool | Fact[bool] | None = None
     published: bool | Fact[bool] | None = None
+    dissemination_restricted: bool | Fact[bool] | None = None
     fundamental_research: bool | Fact[bool] | None = None
     educational: bool | Fact[bool] | None = None
     patent_information: bool | Fact[bool] | None = None
@@ -143,6 +147,8 @@ class Party(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     headquarters: Country | Fact[Country] | None = None
     parent_headquarters: Country | Fact[Country] | None = None
     employer: Id | Fact[Id] | None = None
+    employer_headquarters: Country | Fact[Country] | None = None
+    employer_parent_headquarters: Country | Fact[Country] | None = None
     engaged_by: tuple[Id, ...] | SetFact[Id] | None = None
     affiliate_of: tuple[Id, ...] | SetFact[Id] | None = None
     employment: Employment | Fact[Employment] | None = None
@@ -229,6 +235,9 @@ class Transaction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     access_information_releases: bool | Fact[bool] | None = None
     end_use_changes: bool | Fact[bool] | None = None
     end_user_changes: bool | Fact[bool] | None = None
+    releaser_authorized: bool | Fact[bool] | None = None
+    security_plan_kept: bool | Fact[bool] | None = None
+    occupied_region: bool | Fact[bool] | None = None
     facility_secured: bool | Fact[bool] | None = None
     licenses: tuple[Id, ...] | SetFact[Id] | None = None
     breaches_order: bool | Fact[bool] | None = None
