@@ -1,356 +1,19 @@
-"""The fast engine: a slice compiled once and asked often. The answer is that of
-docs/explanation/decision.md and of `carnet.engine.reference`, with which it shares nothing but the tree. What a
-person reads is made from it in `carnet.engine.findings` and `carnet.engine.explain`."""
+"""The fast engine: the answer of docs/explanation/decision.md and of `carnet.engine.reference`, with which it shares
+nothing but the tree; and the whole determination of a transaction. How a slice is evaluated is in
+`carnet.engine.compiled`."""
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
-from carnet.engine.codegen import HUMAN, Tainted
-from carnet.engine.program import Instance, Program, combinations
-from carnet.engine.readings import CLOSED, by_reading, class_of, joined_outcomes
-from carnet.engine.trace import Rails, Walk, conjunction, disjunction, human, negated
-from carnet.model.determination import Answer, Choices, Outcome
-from carnet.model.facts import Known, Values
-from carnet.rules import blocks
+from carnet.engine.compiled import compiled
+from carnet.engine.findings import Report
+from carnet.model.determination import Answer, Choices, Determination
+from carnet.model.facts import Values
+from carnet.model.transaction import Transaction, check_transaction
+from carnet.model.view import view
 from carnet.rules.rulebook import Rulebook
-from carnet.rules.slices import Slice, slice_at
-
-BURDEN = ("carve_out", "authorization", "license_exception")
-
-Presumptions = list[Known | None]
-
-
-class Sole(NamedTuple):
-    """The answer under one reading of every axis. `certain` and `undecided` are (key, instance) pairs; `asks` a
-    mask of `Program.bits`."""
-
-    outcome: Outcome
-    asks: int
-    may_still_be: frozenset[str]
-    certain: list[str]
-    undecided: list[str]
-
-
-class Compiled:
-    """A slice that answers."""
-
-    def __init__(self, slice_: Slice) -> None:
-        self.slice = slice_
-        self.program = Program(slice_)
-        program = self.program
-        self.hot = [(i.key, i.kind, i.gates, program.codes[i.name], i.reasons, i) for i in program.instances]
-        self.gates = program.gate_codes
-        self.reading = sum(1 << n for n, axes in enumerate(program.axes) if axes)
-
-    def live(self, values: Values) -> int:
-        """The instances that no single fact closes."""
-        live = self.program.all
-        get = values.get
-        for path, table, default in self.program.index:
-            value = get(path)
-            kind = value.__class__
-            if kind is str:
-                live &= table.get(value, default)  # type: ignore[arg-type]  # text, by its class
-            elif kind is bool:
-                live &= table[value]  # type: ignore[index]  # a truth value, by its class
-        return live
-
-    def quick(self, values: Values, at: dt.datetime) -> tuple[Outcome, list[str], list[str], tuple[str, ...]]:
-        """Outcome, certain keys, undecided keys and asks, of facts that are assured."""
-        live = self.live(values)
-        if live & self.reading or self.program.gate_axes:
-            answer = self.answer(values, at)
-            return answer.outcome, list(answer.certain), list(answer.undecided), answer.asks
-        sole = self.sole(values, at, live, {})
-        return sole.outcome, sole.certain, sole.undecided, self.program.bits.asks(sole.asks)
-
-    def answer(self, values: Values, at: dt.datetime, stated: Values | None = None) -> Answer:
-        """The answer on assured facts, and on stated ones where these alone would close the way."""
-        assured = self.over_readings(values, at)
-        if not stated or assured.outcome in CLOSED:
-            return assured
-        also = self.over_readings({**values, **stated}, at)
-        if also.outcome not in CLOSED:
-            return assured
-        return Answer(
-            outcome=also.outcome,
-            basis="stated",
-            may_still_be=also.may_still_be,
-            by_reading=also.by_reading,
-            asks=assured.asks,
-            certain=also.certain,
-            undecided=also.undecided,
-        )
-
-    def over_readings(self, values: Values, at: dt.datetime) -> Answer:
-        live = self.live(values)
-        axes = self.program.gate_axes.union(
-            *(axes for n, axes in enumerate(self.program.axes) if axes and live >> n & 1)
-        )
-        readings = combinations(self.slice, axes)
-        soles = [self.sole(values, at, live, reading) for reading in readings]
-        outcomes = [sole.outcome for sole in soles]
-        outcome = joined_outcomes(outcomes)
-        still = set().union(*(sole.may_still_be for sole in soles))
-        if len(set(outcomes)) > 1:
-            still |= {class_of(each) for each in outcomes} - {"open"}
-        certain = set(soles[0].certain).intersection(*(sole.certain for sole in soles))
-        undecided = (
-            set().union(*(sole.undecided for sole in soles), *(sole.certain for sole in soles)) - certain
-        )
-        mask = 0
-        for sole in soles:
-            mask |= sole.asks
-        return Answer(
-            outcome=outcome,
-            basis="assured",
-            may_still_be=tuple(sorted(still - {class_of(outcome)})),
-            by_reading=by_reading(readings, outcomes),
-            asks=self.program.bits.asks(mask),
-            certain=tuple(sorted(certain)),
-            undecided=tuple(sorted(undecided)),
-        )
-
-    def sole(self, values: Values, at: dt.datetime, live: int, readings: Mapping[str, str]) -> Sole:
-        """Everything under one reading."""
-        presumptions = self.presumptions(values, at, readings) if live & self.program.presuming else None
-        gates: dict[int, int] = {}
-        certain: list[str] = []
-        undecided: list[str] = []
-        open_: list[tuple[Instance, str | None]] = []
-        mask = forbidden = 0
-        is_forbidden = may_be_forbidden = required = may_be_required = False
-        lifted: set[str] = set()
-        while live:
-            low = live & -live
-            live ^= low
-            key, kind, behind, code, reasons, instance = self.hot[low.bit_length() - 1]
-            try:
-                applies = code(values, at, readings, presumptions)
-                if applies < 0:
-                    continue
-                for number in behind:
-                    gate = gates.get(number)
-                    if gate is None:
-                        gate = gates[number] = self.gates[number](values, at, readings, presumptions)
-                    if gate < 0:
-                        break
-                    applies |= gate
-                else:
-                    gate = 0
-                if gate < 0:
-                    continue
-            except Exception:  # noqa: BLE001 -- a question that can't be evaluated never lets anything through
-                applies = HUMAN
-            if kind == "open":
-                for reason, able in reasons:
-                    value, mildest = self.after_lifts(applies, able, values, at, readings, presumptions)
-                    if mildest is not None:
-                        lifted.add(mildest)
-                    if value < 0:
-                        continue
-                    suffix = "" if instance.act is None else f"@{instance.act}"
-                    name = f"{instance.block.id}#{reason}{suffix}"  # type: ignore[union-attr]  # a requirement has a block
-                    if value:
-                        undecided.append(name)
-                        open_.append((instance, reason))
-                        mask |= value
-                        may_be_required = True
-                    else:
-                        certain.append(name)
-                        required = True
-            elif kind == "prohibition":
-                if applies:
-                    undecided.append(key)
-                    open_.append((instance, None))
-                    forbidden |= applies
-                    may_be_forbidden = True
-                else:
-                    certain.append(key)
-                    is_forbidden = True
-            else:
-                value = self.counts(kind, applies, instance, values, at, readings)
-                if value > 0:
-                    undecided.append(key)
-                    open_.append((instance, None))
-                    mask |= value
-        if is_forbidden:
-            return Sole("prohibited", 0, frozenset(), certain, undecided)
-        still = {"prohibited"} if may_be_forbidden else set()
-        if required:
-            return Sole("license_required", forbidden, frozenset(still), certain, undecided)
-        if open_:
-            mask |= forbidden
-            if may_be_required:
-                still.add("license_required")
-            curable = not mask & HUMAN or all(
-                self.rails(instance, reason, values, at, readings).may_false for instance, reason in open_
-            )
-            if curable:
-                still.add("permitted")
-            return Sole(
-                "needs_facts" if curable else "needs_human", mask, frozenset(still), certain, undecided
-            )
-        return Sole(
-            self.permitted(lifted, gates, values, at, readings, presumptions),
-            0,
-            frozenset(),
-            certain,
-            undecided,
-        )
-
-    def after_lifts(
-        self,
-        applies: int,
-        able: tuple[object, ...],
-        values: Values,
-        at: dt.datetime,
-        readings: Mapping[str, str],
-        presumptions: Presumptions | None,
-    ) -> tuple[int, str | None]:
-        """A requirement's reason after what may lift it, and the least burdensome class that surely does."""
-        mildest: int | None = None
-        value = applies
-        for lifting in able:
-            try:
-                code = self.program.codes[lifting.name](values, at, readings, presumptions)  # type: ignore[attr-defined]  # a Lifting
-            except Exception:  # noqa: BLE001 -- an exception that can't be evaluated lifts nothing
-                code = HUMAN
-            if code == 0:
-                rank = BURDEN.index(lifting.exception.class_)  # type: ignore[attr-defined]  # a Lifting
-                mildest = rank if mildest is None else min(mildest, rank)
-            elif code > 0:
-                value |= code
-        return (value, None) if mildest is None else (-1, BURDEN[mildest])
-
-    def counts(
-        self,
-        kind: str,
-        applies: int,
-        instance: Instance,
-        values: Values,
-        at: dt.datetime,
-        readings: Mapping[str, str],
-    ) -> int:
-        """What a gap or a flag holds open: a mask, or -1 for nothing."""
-        if kind == "gap" or (kind == "open_flag" and applies > 0):
-            return applies | (HUMAN if kind == "gap" else 0)
-        if kind == "walked_flag":
-            rails = self.walked(instance, values, at, readings)
-            if rails.true:
-                return HUMAN | self.mask(rails)
-            waits = isinstance(instance.block, blocks.RedFlag) and instance.block.open_when_unknown
-            return self.mask(rails) if waits and not rails.false else -1
-        return HUMAN if applies == 0 else -1
-
-    def mask(self, rails: Rails) -> int:
-        found = HUMAN if rails.humans else 0
-        for path in rails.asks:
-            found |= self.program.bits(path)
-        return found
-
-    def presumptions(self, values: Values, at: dt.datetime, readings: Mapping[str, str]) -> Presumptions:
-        """What stands in for each presumed term: its value, or a taint where a red flag defeats it."""
-        found: Presumptions = []
-        for value, asks in self.presumed(values, at, readings).values():
-            if asks is None:
-                found.append(value)
-            else:
-                mask = 0
-                for path in asks:
-                    mask |= self.program.bits(path)
-                found.append(Tainted("red_flag", mask=mask))
-        return found
-
-    def presumed(
-        self, values: Values, at: dt.datetime, readings: Mapping[str, str]
-    ) -> dict[str, tuple[str | bool, Mapping[str, str] | None]]:
-        """By declared path: the presumed value and, if a red flag defeats it, the asks of the flags."""
-        found: dict[str, tuple[str | bool, Mapping[str, str] | None]] = {}
-        walk = Walk(values, at, readings, self.slice.lists, self.program.inner, found)
-        for entry in self.program.presumed:
-            true = [flag for flag in map(walk.read, entry.flags) if flag.true]
-            asks = {path: cause for flag in true for path, cause in flag.asks.items()} if true else None
-            found[entry.path] = (entry.value, asks)
-        return found
-
-    def walk(self, values: Values, at: dt.datetime, readings: Mapping[str, str]) -> Walk:
-        presumed = self.presumed(values, at, readings)
-        return Walk(values, at, readings, self.slice.lists, self.program.inner, presumed)
-
-    def walked(
-        self, instance: Instance, values: Values, at: dt.datetime, readings: Mapping[str, str]
-    ) -> Rails:
-        """An instance with its gates, walked; its lifts left out."""
-        walk = self.walk(values, at, readings)
-        parts = [walk.read(self.program.gates[number]) for number in instance.gates]
-        return conjunction([*parts, walk.read(instance.tree)])
-
-    def rails(
-        self,
-        instance: Instance,
-        reason: str | None,
-        values: Values,
-        at: dt.datetime,
-        readings: Mapping[str, str],
-    ) -> Rails:
-        """A question, walked as it counts: with its lifts, and a raised flag as a human unknown."""
-        try:
-            found = self.walked(instance, values, at, readings)
-            if reason is not None:
-                walk = self.walk(values, at, readings)
-                able = dict(instance.reasons)[reason]
-                found = conjunction([found, negated(disjunction([walk.read(e.tree) for e in able]))])
-            if instance.kind in ("flag", "open_flag", "walked_flag") and found.true:
-                return human("red_flag", *found.facts)._replace(asks=found.asks)
-        except Exception:  # noqa: BLE001 -- a question that can't be evaluated never lets anything through
-            return human("untranslatable")
-        return found
-
-    def permitted(
-        self,
-        lifted: set[str],
-        gates: dict[int, int],
-        values: Values,
-        at: dt.datetime,
-        readings: Mapping[str, str],
-        presumptions: Presumptions | None,
-    ) -> Outcome:
-        """Which permission it is, when nothing is open."""
-        if "license_exception" in lifted:
-            return "license_exception"
-        if "authorization" in lifted:
-            return "authorized"
-        if "carve_out" in lifted:
-            return "no_license_required"
-        if not self.slice.acts:
-            return self.without_acts()
-        if presumptions is None and self.program.presumed:
-            presumptions = self.presumptions(values, at, readings)
-        subject_somewhere = False
-        for number in range(0, len(self.gates), 2):
-            subject = self.gates[number](values, at, readings, presumptions)
-            if subject >= 0:
-                subject_somewhere = True
-                if self.gates[number + 1](values, at, readings, presumptions) >= 0:
-                    return "no_license_required"
-        return "not_an_event" if subject_somewhere else "not_subject"
-
-    def without_acts(self) -> Outcome:
-        return "no_license_required" if self.slice.own_gate else "needs_human"
-
-
-_COMPILED: WeakKeyDictionary[Slice, Compiled] = WeakKeyDictionary()
-
-
-def compiled(slice_: Slice) -> Compiled:
-    """The slice as a program; made once."""
-    found = _COMPILED.get(slice_)
-    if found is None:
-        found = _COMPILED[slice_] = Compiled(slice_)
-    return found
+from carnet.rules.slices import change_instants, slice_at
+from carnet.rules.terms import Terms
 
 
 def answer(
@@ -363,3 +26,56 @@ def answer(
 ) -> Answer:
     """The answer of the law known at `known`, at the instant `at`, on assured `values` and on `stated` ones."""
     return compiled(slice_at(rulebook, at, known, choices)).answer(values, at, stated)
+
+
+def levels_of(terms: Terms, choices: Choices) -> Mapping[str, str]:
+    """The assurance that each fact needs, by path: as the words say, unless the operator chose otherwise."""
+    return {path: spec.level for path, spec in terms.specs.items()} | dict(choices.assurance)
+
+
+def decide(
+    transaction: Transaction,
+    rulebook: Rulebook,
+    *,
+    at: dt.datetime | None = None,
+    known: dt.datetime | None = None,
+    choices: Choices | None = None,
+) -> Determination:
+    """The legal answer of a transaction, with its findings.
+
+    `at` is the law's instant (the transaction's own, if not given), `known` the instant of what was known
+    (`at`, if not given); both aware. Pure: nothing is read but the arguments. Raises InputError for a
+    transaction made in Python that can't be true, RulesError if more than six axes are left open.
+    """
+    check_transaction(transaction)
+    when = at if at is not None else transaction.at
+    knew = known if known is not None else when
+    chosen = choices if choices is not None else Choices()
+    seen = view(transaction, at=when, known=knew, levels=levels_of(rulebook.terms, chosen))
+    slice_ = slice_at(rulebook, when, knew, chosen)
+    return Report(compiled(slice_), seen, when, knew, chosen).determination()
+
+
+def timeline(
+    transaction: Transaction, rulebook: Rulebook, *, known: dt.datetime, choices: Choices | None = None
+) -> list[tuple[dt.datetime, Determination]]:
+    """The determinations of one transaction over all instants at which the law changes, each from its instant on;
+    neighbours with the same answer are one."""
+    found: list[tuple[dt.datetime, Determination]] = []
+    for instant in change_instants(rulebook, known, choices):
+        determination = decide(transaction, rulebook, at=instant, known=known, choices=choices)
+        if not found or _changed(found[-1][1], determination):
+            found.append((instant, determination))
+    return found
+
+
+def _changed(one: Determination, other: Determination) -> bool:
+    return (one.outcome, one.asks, one.humans, one.by_reading, one.marks, one.tasks, one.basis) != (
+        other.outcome,
+        other.asks,
+        other.humans,
+        other.by_reading,
+        other.marks,
+        other.tasks,
+        other.basis,
+    )

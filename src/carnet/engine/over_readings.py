@@ -8,7 +8,7 @@ from msgspec import Struct, structs
 
 from carnet.engine.naive import Kleene, World
 from carnet.model.determination import PERMITTED, Answer, Outcome
-from carnet.rules import blocks, tree
+from carnet.rules import tree
 
 CLOSED = ("prohibited", "license_required")
 PREFERENCE: tuple[Outcome, ...] = (

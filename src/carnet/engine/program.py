@@ -22,9 +22,11 @@ OTHER = "\0any other"
 
 
 class Lifting(Struct, frozen=True):
-    """An exception that may lift a reason, and its condition with every bar against it."""
+    """An exception that may lift a reason: its own condition, every bar against it, and both as one."""
 
     exception: blocks.Exception_
+    condition: tree.Tree
+    bars: tuple[tuple[blocks.Bar, tree.Tree], ...]
     tree: tree.Tree
     name: str
 
@@ -41,6 +43,12 @@ class Instance(Struct, frozen=True):
     tree: tree.Tree
     name: str
     reasons: tuple[tuple[str, tuple[Lifting, ...]], ...] = ()
+
+    def question(self, reason: str | None) -> str:
+        """The key of the answer for a reason, or for the whole."""
+        if reason is None or self.block is None:
+            return self.key
+        return f"{self.block.id}#{reason}{self.key[len(self.block.id) :]}"
 
     def trees(self, gates: list[tree.Tree]) -> Iterator[tree.Tree]:
         """Every condition that the question rests on."""
@@ -186,11 +194,14 @@ class Program:
                         if not agrees(rule, reason, block):
                             continue
                         if block.id not in made:
+                            condition = ground(exception.when, self.slice, act)
                             against = [
-                                tree.Not(ground(bar.when, self.slice, act)) for bar in barring[block.id]
+                                (bar.block, ground(bar.when, self.slice, act)) for bar in barring[block.id]
                             ]
-                            node = tree.And((ground(exception.when, self.slice, act), *against))
-                            made[block.id] = Lifting(block, node, self.source.function(node))
+                            node = tree.And((condition, *(tree.Not(part) for _, part in against)))
+                            made[block.id] = Lifting(
+                                block, condition, tuple(against), node, self.source.function(node)
+                            )  # type: ignore[arg-type] # bars
                         found.append(made[block.id])
                     reasons.append((reason, tuple(found)))
                 node = ground(resolved.when, self.slice, act)
