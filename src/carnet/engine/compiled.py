@@ -286,7 +286,7 @@ class Compiled:
         """An instance with its gates, walked; its lifts left out."""
         walk = self.walk(values, at, readings)
         parts = [walk.read(self.program.gates[number]) for number in instance.gates]
-        return conjunction([*parts, walk.read(instance.tree)])
+        return conjunction([*parts, walk.read(instance.when)])
 
     def rails(
         self,
@@ -302,7 +302,7 @@ class Compiled:
             if reason is not None:
                 walk = self.walk(values, at, readings)
                 able = dict(instance.reasons)[reason]
-                found = conjunction([found, negated(disjunction([walk.read(e.tree) for e in able]))])
+                found = conjunction([found, negated(disjunction([walk.read(e.whole) for e in able]))])
             if instance.kind in ("flag", "open_flag", "walked_flag") and found.true:
                 return human("red_flag", *found.facts)._replace(asks=found.asks)
         except Exception:  # noqa: BLE001 -- a question that can't be evaluated never lets anything through

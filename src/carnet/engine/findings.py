@@ -121,7 +121,7 @@ class Report:
             if instance.act in dead:
                 continue
             act = places[instance.act] if instance.act is not None else None
-            rails = self.read(instance.tree)
+            rails = self.read(instance.when)
             if instance.block is None:
                 yield self.finding(f"gap@{instance.act}", "coverage", "", rails, act=act)
             elif not instance.reasons:
@@ -147,7 +147,7 @@ class Report:
 
     def lifting(self, instance: Instance, rails: list[Rails], able: tuple[Lifting, ...]) -> tuple[str, ...]:
         """Which exceptions surely lift; the least burdensome is the one that is used."""
-        surely = [each for each in able if truth_of(self.read(each.tree)) == "true"]
+        surely = [each for each in able if truth_of(self.read(each.whole)) == "true"]
         if surely and truth_of(rails) != "false":
             best = min(surely, key=lambda each: BURDEN.index(each.exception.class_)).exception
             self.used[best.id] = best
@@ -172,10 +172,10 @@ class Report:
         found = []
         for walk in self.walks:
             gates = [walk.read(self.program.gates[number]) for number in instance.gates]
-            applies = conjunction([*gates, walk.read(instance.tree)])
+            applies = conjunction([*gates, walk.read(instance.when)])
             if able:
                 applies = conjunction(
-                    [applies, negated(disjunction([walk.read(each.tree) for each in able]))]
+                    [applies, negated(disjunction([walk.read(each.whole) for each in able]))]
                 )
             if instance.kind.endswith("flag") and applies.true:
                 applies = human("red_flag")

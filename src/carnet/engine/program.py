@@ -27,7 +27,7 @@ class Lifting(Struct, frozen=True):
     exception: blocks.Exception_
     condition: tree.Tree
     bars: tuple[tuple[blocks.Bar, tree.Tree], ...]
-    tree: tree.Tree
+    whole: tree.Tree
     name: str
 
 
@@ -40,7 +40,7 @@ class Instance(Struct, frozen=True):
     block: blocks.Block | None
     act: int | None
     gates: tuple[int, ...]
-    tree: tree.Tree
+    when: tree.Tree
     name: str
     reasons: tuple[tuple[str, tuple[Lifting, ...]], ...] = ()
 
@@ -52,9 +52,9 @@ class Instance(Struct, frozen=True):
 
     def trees(self, gates: list[tree.Tree]) -> Iterator[tree.Tree]:
         """Every condition that the question rests on."""
-        yield self.tree
+        yield self.when
         yield from (gates[number] for number in self.gates)
-        yield from (lifting.tree for _, found in self.reasons for lifting in found)
+        yield from (lifting.whole for _, found in self.reasons for lifting in found)
 
 
 class Presumed(Struct, frozen=True):
@@ -101,7 +101,7 @@ class Program:
                 tuple(
                     ground(flag.when, self.slice)
                     for flag in self.slice.flags
-                    if isinstance(flag.block, blocks.RedFlag) and spec.path in flag.block.defeats
+                    if spec.path in flag.block.defeats
                 ),
             )
             for spec in specs
@@ -172,16 +172,13 @@ class Program:
     def rules(self) -> Iterator[Instance]:
         for resolved in self.slice.rules:
             rule = resolved.block
-            assert isinstance(rule, blocks.Requirement | blocks.Prohibition)
             able = [
-                e
-                for e in self.slice.exceptions
-                if isinstance(e.block, blocks.Exception_)
-                and any(lift.requirement == rule.id for lift in e.block.lifts)
+                e for e in self.slice.exceptions if any(lift.requirement == rule.id for lift in e.block.lifts)
             ]
             barring = {e.block.id: [bar for bar in self.slice.bars if bars(bar.block, e.block)] for e in able}
-            whole = [resolved, *able, *(bar for group in barring.values() for bar in group)]
-            reads_act = any(tree.speaks_of(part.block.when, "act") for part in whole)
+            against_any = (bar.block for group in barring.values() for bar in group)
+            written = [block.when for block in (rule, *(e.block for e in able), *against_any)]
+            reads_act = any(tree.speaks_of(when, "act") for when in written)
             for suffix, stage, gates in self.placed(rule, reads_act):
                 act = stage.act if stage else None
                 reasons: list[tuple[str, tuple[Lifting, ...]]] = []
@@ -190,7 +187,6 @@ class Program:
                     found = []
                     for exception in able:
                         block = exception.block
-                        assert isinstance(block, blocks.Exception_)
                         if not agrees(rule, reason, block):
                             continue
                         if block.id not in made:
@@ -198,10 +194,9 @@ class Program:
                             against = [
                                 (bar.block, ground(bar.when, self.slice, act)) for bar in barring[block.id]
                             ]
-                            node = tree.And((condition, *(tree.Not(part) for _, part in against)))
-                            made[block.id] = Lifting(
-                                block, condition, tuple(against), node, self.source.function(node)
-                            )  # type: ignore[arg-type] # bars
+                            both = tree.And((condition, *(tree.Not(part) for _, part in against)))
+                            name = self.source.function(both)
+                            made[block.id] = Lifting(block, condition, tuple(against), both, name)
                         found.append(made[block.id])
                     reasons.append((reason, tuple(found)))
                 node = ground(resolved.when, self.slice, act)
@@ -230,7 +225,6 @@ class Program:
     def flags(self) -> Iterator[Instance]:
         for resolved in self.slice.flags:
             flag = resolved.block
-            assert isinstance(flag, blocks.RedFlag)
             if flag.defeats:
                 continue
             for suffix, stage, gates in self.placed(flag, tree.speaks_of(flag.when, "act")):
@@ -320,10 +314,8 @@ def combinations(slice_: Slice, axes: frozenset[str]) -> list[dict[str, str]]:
     ]
 
 
-def bars(bar: blocks.Block, exception: blocks.Block) -> bool:
+def bars(bar: blocks.Bar, exception: blocks.Exception_) -> bool:
     """Whether a bar is about an exception, by class or by path."""
-    assert isinstance(bar, blocks.Bar)
-    assert isinstance(exception, blocks.Exception_)
     return exception.path not in bar.except_ and bool({exception.class_, exception.path} & bar.blocks)
 
 

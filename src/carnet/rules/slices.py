@@ -4,7 +4,7 @@ unit that is compiled and cached. How it is evaluated is in `carnet.engine`."""
 import datetime as dt
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from msgspec import Struct, structs
 
@@ -19,7 +19,10 @@ MAX_AXES = 6
 MAYBE = tree.Open("unclear")
 PRODUCT = tree.Term("item", "product")
 
+Conditional = blocks.Requirement | blocks.Prohibition | blocks.Exception_ | blocks.Bar | blocks.RedFlag
+
 B = TypeVar("B", bound=blocks.Block)
+C = TypeVar("C", bound=Conditional)
 
 
 class ResolvedList(Struct, frozen=True):
@@ -33,10 +36,10 @@ class ResolvedList(Struct, frozen=True):
     known: Force
 
 
-class Resolved(Struct, frozen=True):
+class Resolved(Struct, Generic[C], frozen=True):
     """A block whose condition holds its force, its suspensions and its staleness."""
 
-    block: blocks.Block
+    block: C
     when: tree.Tree
 
 
@@ -59,10 +62,10 @@ class Slice(Struct, frozen=True, kw_only=True, weakref=True, eq=False):
     start: dt.datetime | None
     end: dt.datetime | None
     acts: tuple[Stage, ...]
-    rules: tuple[Resolved, ...]
-    exceptions: tuple[Resolved, ...]
-    bars: tuple[Resolved, ...]
-    flags: tuple[Resolved, ...]
+    rules: tuple[Resolved[blocks.Requirement] | Resolved[blocks.Prohibition], ...]
+    exceptions: tuple[Resolved[blocks.Exception_], ...]
+    bars: tuple[Resolved[blocks.Bar], ...]
+    flags: tuple[Resolved[blocks.RedFlag], ...]
     definitions: Mapping[str, blocks.Definition]
     lists: Mapping[str, ResolvedList]
     axes: Mapping[str, tuple[str, ...]]
@@ -159,15 +162,19 @@ class _Resolver:
             for block in self.visible(blocks.Definition)
             if block.span.holds(self.at) == "yes"
         }
-        rules = tuple(self.resolved(blocks.Requirement, opens=False)) + tuple(
-            self.resolved(blocks.Prohibition, opens=False)
+        rules: tuple[Resolved[blocks.Requirement] | Resolved[blocks.Prohibition], ...] = (
+            *self.resolved(blocks.Requirement, opens=False),
+            *self.resolved(blocks.Prohibition, opens=False),
         )
         exceptions = tuple(self.resolved(blocks.Exception_, opens=True))
         bars = tuple(self.resolved(blocks.Bar, opens=False))
         flags = tuple(self.resolved(blocks.RedFlag, opens=None))
         acts = tuple(self.acts())
         trees = [block.when for block in definitions.values()]
-        trees += [resolved.when for group in (rules, exceptions, bars, flags) for resolved in group]
+        trees += [resolved.when for resolved in rules]
+        trees += [resolved.when for resolved in exceptions]
+        trees += [resolved.when for resolved in bars]
+        trees += [resolved.when for resolved in flags]
         trees += [part for stage in acts for part in (stage.subject, stage.happens)]
         axes = axes_of(trees)
         if len(axes) > MAX_AXES:
@@ -197,7 +204,11 @@ class _Resolver:
             flags=flags,
             definitions=definitions,
             lists=self.lists(),
-            axes={name: tuple(sorted(values)) for name, values in axes_of(self.rulebook.trees()).items() if name in axes},
+            axes={
+                name: tuple(sorted(values))
+                for name, values in axes_of(self.rulebook.trees()).items()
+                if name in axes
+            },
             not_enforced=frozenset(overlay.target for overlay in marks),
             own_gate=any(
                 rule.gate == "own" and rule.span.holds(self.at) != "no" for rule in self.visible(blocks.Rule)
@@ -230,7 +241,7 @@ class _Resolver:
             return []
         return [tree.Open("stale", f"provision:{block.id}")]
 
-    def resolved(self, kind: type[B], *, opens: bool | None) -> Iterator[Resolved]:
+    def resolved(self, kind: type[C], *, opens: bool | None) -> Iterator[Resolved[C]]:
         """Blocks in force or perhaps so. `opens`: true lets something through, false holds it back."""
         for block in self.visible(kind):
             force = block.span.holds(self.at)
