@@ -7,16 +7,21 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from carnet.engine.codegen import HUMAN, Tainted
+from carnet.engine.codegen import HUMAN, Code, Tainted, all_codes
 from carnet.engine.program import Instance, Program, combinations
 from carnet.engine.readings import CLOSED, by_reading, class_of, joined_outcomes
 from carnet.engine.trace import Rails, Walk, conjunction, disjunction, human, negated
 from carnet.model.determination import Answer, Outcome
 from carnet.model.facts import Known, Values
+from carnet.model.time import Days
 from carnet.rules import blocks
 from carnet.rules.slices import Slice
 
 BURDEN = ("carve_out", "authorization", "license_exception")
+
+NO_READINGS: Mapping[str, str] = {}
+LEARNT = frozenset({frozenset, int, Days})
+"""Kinds of values for which the index is learnt as they come."""
 
 Presumptions = list[Known | None]
 
@@ -37,11 +42,34 @@ class Compiled:
 
     def __init__(self, slice_: Slice) -> None:
         self.slice = slice_
-        self.program = Program(slice_)
-        program = self.program
-        self.hot = [(i.key, i.kind, i.gates, program.codes[i.name], i.reasons, i) for i in program.instances]
+        self.program = program = Program(slice_)
         self.gates = program.gate_codes
         self.reading = sum(1 << n for n, axes in enumerate(program.axes) if axes)
+        behind = sorted({instance.gates for instance in program.instances if instance.gates})
+        self.behind = [
+            (
+                sum(1 << n for n, i in enumerate(program.instances) if i.gates == gates),
+                place,
+                tuple(self.gates[number] for number in gates),
+            )
+            for place, gates in enumerate(behind)
+        ]
+        places = {gates: place for place, gates in enumerate(behind)} | {(): len(behind)}
+        self.no_gates = [0] * (len(behind) + 1)
+        self.hot = [
+            (i.kind, places[i.gates], program.codes[i.name], self.reasons(i), i) for i in program.instances
+        ]
+
+    def reasons(self, instance: Instance) -> tuple[tuple[str, str, tuple[tuple[int, Code], ...]], ...]:
+        """For each reason of a requirement: itself, its key, and what may lift it by burden."""
+        return tuple(
+            (
+                reason,
+                instance.question(reason),
+                tuple((BURDEN.index(e.exception.class_), self.program.codes[e.name]) for e in able),
+            )
+            for reason, able in instance.reasons
+        )
 
     def live(self, values: Values) -> int:
         """The instances that no single fact closes."""
@@ -49,11 +77,17 @@ class Compiled:
         get = values.get
         for path, table, default in self.program.index:
             value = get(path)
-            kind = value.__class__
-            if kind is str:
-                live &= table.get(value, default)  # type: ignore[arg-type]  # text, by its class
-            elif kind is bool:
-                live &= table[value]  # type: ignore[index]  # a truth value, by its class
+            if value is not None:
+                kind = value.__class__
+                if kind is str:
+                    live &= table.get(value, default)  # type: ignore[arg-type]  # text, by its class
+                elif kind is bool:
+                    live &= table[value]  # type: ignore[index]  # a truth value, by its class
+        for path, learnt in self.program.learnt:
+            value = get(path)
+            if value is not None and value.__class__ in LEARNT:
+                mask = learnt.get(value)
+                live &= self.program.learn(path, value) if mask is None else mask
         return live
 
     def quick(self, values: Values, at: dt.datetime) -> tuple[Outcome, list[str], list[str], tuple[str, ...]]:
@@ -62,7 +96,7 @@ class Compiled:
         if live & self.reading or self.program.gate_axes:
             answer = self.answer(values, at)
             return answer.outcome, list(answer.certain), list(answer.undecided), answer.asks
-        sole = self.sole(values, at, live, {})
+        sole = self.sole(values, at, live, NO_READINGS)
         return sole.outcome, sole.certain, sole.undecided, self.program.bits.asks(sole.asks)
 
     def answer(self, values: Values, at: dt.datetime, stated: Values | None = None) -> Answer:
@@ -90,6 +124,18 @@ class Compiled:
 
     def over_readings(self, values: Values, at: dt.datetime) -> Answer:
         live = self.live(values)
+        if not live & self.reading and not self.program.gate_axes:
+            sole = self.sole(values, at, live, NO_READINGS)
+            still = sole.may_still_be
+            return Answer(
+                outcome=sole.outcome,
+                basis="assured",
+                may_still_be=tuple(sorted(still)) if still else (),
+                by_reading=NO_READINGS,  # type: ignore[arg-type]  # empty
+                asks=self.program.bits.asks(sole.asks),
+                certain=tuple(sorted(sole.certain)),
+                undecided=tuple(sorted(sole.undecided)),
+            )
         readings = combinations(self.slice, self.axes(live))
         soles = [self.sole(values, at, live, reading) for reading in readings]
         outcomes = [sole.outcome for sole in soles]
@@ -114,45 +160,52 @@ class Compiled:
             undecided=tuple(sorted(undecided)),
         )
 
-    def sole(self, values: Values, at: dt.datetime, live: int, readings: Mapping[str, str]) -> Sole:
+    def sole(  # noqa: C901, PLR0912, PLR0915 -- the one loop that has to be fast: a call costs as much as a rule
+        self, values: Values, at: dt.datetime, live: int, readings: Mapping[str, str]
+    ) -> Sole:
         """Everything under one reading."""
         presumptions = self.presumptions(values, at, readings) if live & self.program.presuming else None
-        gates: dict[int, int] = {}
+        gates = self.no_gates
+        for group, place, conditions in self.behind:
+            if live & group:
+                try:
+                    gate = all_codes(
+                        [condition(values, at, readings, presumptions) for condition in conditions]
+                    )
+                except Exception:  # noqa: BLE001 -- an act that can't be evaluated may be there
+                    gate = HUMAN
+                if gate < 0:
+                    live &= ~group
+                elif gate:
+                    if gates is self.no_gates:
+                        gates = self.no_gates.copy()
+                    gates[place] = gate
         certain: list[str] = []
         undecided: list[str] = []
         open_: list[tuple[Instance, str | None]] = []
         mask = forbidden = 0
         is_forbidden = may_be_forbidden = required = may_be_required = False
         lifted: set[str] = set()
+        hot = self.hot
         while live:
             low = live & -live
             live ^= low
-            key, kind, behind, code, reasons, instance = self.hot[low.bit_length() - 1]
+            kind, place, code, reasons, instance = hot[low.bit_length() - 1]
             try:
                 applies = code(values, at, readings, presumptions)
-                if applies < 0:
-                    continue
-                for number in behind:
-                    gate = gates.get(number)
-                    if gate is None:
-                        gate = gates[number] = self.gates[number](values, at, readings, presumptions)
-                    if gate < 0:
-                        break
-                    applies |= gate
-                else:
-                    gate = 0
-                if gate < 0:
-                    continue
             except Exception:  # noqa: BLE001 -- a question that can't be evaluated never lets anything through
                 applies = HUMAN
+            if applies < 0:
+                continue
+            applies |= gates[place]
             if kind == "open":
-                for reason, able in reasons:
-                    value, mildest = self.after_lifts(applies, able, values, at, readings, presumptions)
-                    if mildest is not None:
-                        lifted.add(mildest)
-                    if value < 0:
-                        continue
-                    name = instance.question(reason)
+                for reason, name, able in reasons:
+                    value = applies
+                    if able:
+                        value, mildest = self.after_lifts(applies, able, values, at, readings, presumptions)
+                        if mildest is not None:
+                            lifted.add(mildest)
+                            continue
                     if value:
                         undecided.append(name)
                         open_.append((instance, reason))
@@ -163,17 +216,17 @@ class Compiled:
                         required = True
             elif kind == "prohibition":
                 if applies:
-                    undecided.append(key)
+                    undecided.append(instance.key)
                     open_.append((instance, None))
                     forbidden |= applies
                     may_be_forbidden = True
                 else:
-                    certain.append(key)
+                    certain.append(instance.key)
                     is_forbidden = True
             else:
                 value = self.counts(kind, applies, instance, values, at, readings)
                 if value > 0:
-                    undecided.append(key)
+                    undecided.append(instance.key)
                     open_.append((instance, None))
                     mask |= value
         if is_forbidden:
@@ -194,7 +247,7 @@ class Compiled:
                 "needs_facts" if curable else "needs_human", mask, frozenset(still), certain, undecided
             )
         return Sole(
-            self.permitted(lifted, gates, values, at, readings, presumptions),
+            self.permitted(lifted, values, at, readings, presumptions),
             0,
             frozenset(),
             certain,
@@ -204,7 +257,7 @@ class Compiled:
     def after_lifts(
         self,
         applies: int,
-        able: tuple[object, ...],
+        able: tuple[tuple[int, Code], ...],
         values: Values,
         at: dt.datetime,
         readings: Mapping[str, str],
@@ -213,13 +266,12 @@ class Compiled:
         """A requirement's reason after what may lift it, and the least burdensome class that surely does."""
         mildest: int | None = None
         value = applies
-        for lifting in able:
+        for rank, condition in able:
             try:
-                code = self.program.codes[lifting.name](values, at, readings, presumptions)  # type: ignore[attr-defined]  # a Lifting
+                code = condition(values, at, readings, presumptions)
             except Exception:  # noqa: BLE001 -- an exception that can't be evaluated lifts nothing
                 code = HUMAN
             if code == 0:
-                rank = BURDEN.index(lifting.exception.class_)  # type: ignore[attr-defined]  # a Lifting
                 mildest = rank if mildest is None else min(mildest, rank)
             elif code > 0:
                 value |= code
@@ -312,7 +364,6 @@ class Compiled:
     def permitted(
         self,
         lifted: set[str],
-        gates: dict[int, int],
         values: Values,
         at: dt.datetime,
         readings: Mapping[str, str],

@@ -19,6 +19,8 @@ from carnet.rules import blocks, tree
 from carnet.rules.slices import Slice, Stage
 
 OTHER = "\0any other"
+MOST_LEARNT = 4096
+"""Values of one path for which the index is kept."""
 
 
 class Lifting(Struct, frozen=True):
@@ -90,6 +92,12 @@ class Program:
         self.presuming = sum(1 << n for n, group in enumerate(trees) if self.presumes(group))
         self.all = (1 << len(self.instances)) - 1
         self.index = list(self.indexed(trees))
+        self.learners = self.read_by(trees, (tree.Quantified, tree.Compare, tree.Equals))
+        indexed = {path for path, _, _ in self.index}
+        self.learnt: list[tuple[str, dict[Known, int]]] = [
+            (path, {}) for path in sorted(self.learners) if path not in indexed
+        ]
+        self._learnt = dict(self.learnt)
 
     def presumptions(self) -> list[Presumed]:
         """Presumed terms, each after those that its flags read."""
@@ -275,6 +283,25 @@ class Program:
                 table[truth] = self.open_with(path, truth, readers[path])
             if any(mask != self.all for mask in (*table.values(), default)):
                 yield path, table, default
+
+    def read_by(self, trees: list[list[tree.Tree]], kinds: tuple[type, ...]) -> dict[str, set[int]]:
+        """The instances that read each path in a condition of those kinds."""
+        found: dict[str, set[int]] = {}
+        for number, group in enumerate(trees):
+            for node in (part for whole in group for part in tree.parts_of(whole)):
+                if isinstance(node, kinds) and self.instances[number].kind != "walked_flag":
+                    for term in tree.terms_of(node):
+                        if term.entity not in ("act", PARTY):
+                            found.setdefault(f"{term.entity}.{term.name}", set()).add(number)
+        return found
+
+    def learn(self, path: str, value: Known) -> int:
+        """The instances that may be open with a value never met before; kept, as far as there is room."""
+        learnt = self._learnt[path]
+        if len(learnt) >= MOST_LEARNT:
+            return self.all
+        mask = learnt[value] = self.open_with(path, value, self.learners[path])
+        return mask
 
     def sets(self, members: tree.Members) -> list[frozenset[str]]:
         if isinstance(members, tree.Literals):
