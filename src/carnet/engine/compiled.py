@@ -126,11 +126,10 @@ class Compiled:
         live = self.live(values)
         if not live & self.reading and not self.program.gate_axes:
             sole = self.sole(values, at, live, NO_READINGS)
-            still = sole.may_still_be
             return Answer(
                 outcome=sole.outcome,
                 basis="assured",
-                may_still_be=tuple(sorted(still)) if still else (),
+                may_still_be=tuple(sorted(sole.may_still_be)) if sole.may_still_be else (),
                 by_reading=NO_READINGS,  # type: ignore[arg-type]  # empty
                 asks=self.program.bits.asks(sole.asks),
                 certain=tuple(sorted(sole.certain)),
@@ -140,7 +139,7 @@ class Compiled:
         soles = [self.sole(values, at, live, reading) for reading in readings]
         outcomes = [sole.outcome for sole in soles]
         outcome = joined_outcomes(outcomes)
-        still = set().union(*(sole.may_still_be for sole in soles))
+        still: set[str] = set().union(*(sole.may_still_be for sole in soles))
         if len(set(outcomes)) > 1:
             still |= {class_of(each) for each in outcomes} - {"open"}
         certain = set(soles[0].certain).intersection(*(sole.certain for sole in soles))
