@@ -1,1 +1,1 @@
-"""The engines: what a rulebook says about a transaction; the specification, the fast form, and the reasons."""
+"""The engines: what a rulebook says about a transaction: specification, fast form, and reasons."""

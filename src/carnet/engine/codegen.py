@@ -1,5 +1,5 @@
-"""Python source from grounded conditions. Each condition becomes a function that returns one whole number: 0 is
-known true, -1 known false, and anything above is undecided, a mask of what it hangs on (bit 0: a human).
+"""Python source from grounded conditions. Each condition becomes a function that returns one whole number:
+0 is known true, -1 known false, and anything above is undecided, a mask of what it hangs on (bit 0: a human).
 
 Only checked trees get here; every text in the source is a `repr`, every name one of a closed set.
 """
@@ -161,8 +161,8 @@ def unresolved(values: Values, flag: str) -> int:
 
 
 class Source:
-    """Collects functions of one slice and makes them. A function takes the facts, the instant, the readings, the
-    presumptions; inside a group also the party at hand and its path."""
+    """Collects functions of one slice and makes them. A function takes the facts, the instant, the readings,
+    the presumptions; inside a group also the party at hand and its path."""
 
     def __init__(
         self,
@@ -296,7 +296,8 @@ class Source:
                 test = self.constant(
                     ("equals", literal), lambda name, literal=literal: 0 if name == literal else -1
                 )
-                return f"((0 if v == {literal!r} else -1) if (v := {source}).__class__ is {kind} else among(v, {bit}, {test}))"
+                known = f"(0 if v == {literal!r} else -1)"
+                return f"({known} if (v := {source}).__class__ is {kind} else among(v, {bit}, {test}))"
             case tree.In(value, members):
                 source, bit = self.fetch(value)
                 code, test = self.test(members)
@@ -308,7 +309,9 @@ class Source:
             case tree.Compare(term, op, literal):
                 source, bit = self.fetch(term)
                 if isinstance(literal, int):
-                    return f"((0 if v {op} {literal} else -1) if (v := {source}).__class__ is int else ordered(v, {op!r}, {literal}, {literal}, {bit}))"
+                    known = f"(0 if v {op} {literal} else -1)"
+                    other = f"ordered(v, {op!r}, {literal}, {literal}, {bit})"
+                    return f"({known} if (v := {source}).__class__ is int else {other})"
                 span = days(literal)
                 return f"ordered({source}, {op!r}, {span.first}, {span.last}, {bit})"
             case tree.Elapsed(since, years):
@@ -328,7 +331,8 @@ class Source:
         if node.definition not in self.inner:
             definition = self.definitions.get(node.definition, tree.Open("untranslatable"))
             self.inner[node.definition] = self.function(definition)
-        return f"grouped(V, at, R, P, {roles!r}, {self.inner[node.definition]}, {node.quantifier == 'all'}, {0 if node.if_empty else -1})"
+        test, every, empty = self.inner[node.definition], node.quantifier == "all", 0 if node.if_empty else -1
+        return f"grouped(V, at, R, P, {roles!r}, {test}, {every}, {empty})"
 
     def grouped(
         self,

@@ -27,8 +27,8 @@ Presumptions = list[Known | None]
 
 
 class Sole(NamedTuple):
-    """The answer under one reading of every axis. `certain` and `undecided` are (key, instance) pairs; `asks` a
-    mask of `Program.bits`."""
+    """The answer under one reading of every axis. `certain` and `undecided` are keys; `asks` is a mask of
+    `Program.bits`."""
 
     outcome: Outcome
     asks: int
@@ -89,15 +89,6 @@ class Compiled:
                 mask = learnt.get(value)
                 live &= self.program.learn(path, value) if mask is None else mask
         return live
-
-    def quick(self, values: Values, at: dt.datetime) -> tuple[Outcome, list[str], list[str], tuple[str, ...]]:
-        """Outcome, certain keys, undecided keys and asks, of facts that are assured."""
-        live = self.live(values)
-        if live & self.reading or self.program.gate_axes:
-            answer = self.answer(values, at)
-            return answer.outcome, list(answer.certain), list(answer.undecided), answer.asks
-        sole = self.sole(values, at, live, NO_READINGS)
-        return sole.outcome, sole.certain, sole.undecided, self.program.bits.asks(sole.asks)
 
     def answer(self, values: Values, at: dt.datetime, stated: Values | None = None) -> Answer:
         """The answer on assured facts, and on stated ones where these alone would close the way."""

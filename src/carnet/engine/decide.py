@@ -1,5 +1,5 @@
-"""The fast engine: the answer of docs/explanation/decision.md and of `carnet.engine.reference`, with which it shares
-nothing but the tree; and the whole determination of a transaction. How a slice is evaluated is in
+"""The fast engine: the answer of docs/explanation/decision.md and of `carnet.engine.reference`, with which it
+shares nothing but the tree; and the whole determination of a transaction. How a slice is evaluated is in
 `carnet.engine.compiled`."""
 
 import datetime as dt
@@ -24,7 +24,7 @@ def answer(
     choices: Choices,
     stated: Values | None = None,
 ) -> Answer:
-    """The answer of the law known at `known`, at the instant `at`, on assured `values` and on `stated` ones."""
+    """The answer at `at` of the law known at `known`, on assured `values` and on `stated` ones."""
     return compiled(slice_at(rulebook, at, known, choices)).answer(values, at, stated)
 
 
@@ -59,8 +59,8 @@ def decide(
 def timeline(
     transaction: Transaction, rulebook: Rulebook, *, known: dt.datetime, choices: Choices | None = None
 ) -> list[tuple[dt.datetime, Determination]]:
-    """The determinations of one transaction over all instants at which the law changes, each from its instant on;
-    neighbours with the same answer are one."""
+    """The determinations of one transaction over all instants at which the law changes, each from its
+    instant on; neighbours with the same answer are one."""
     found: list[tuple[dt.datetime, Determination]] = []
     for instant in change_instants(rulebook, known, choices):
         determination = decide(transaction, rulebook, at=instant, known=known, choices=choices)

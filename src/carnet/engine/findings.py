@@ -129,7 +129,7 @@ class Report:
                     instance.block.id, KINDS[instance.kind], instance.block.cite, rails, act=act
                 )
             for reason, able in instance.reasons:
-                lifted = self.lifting(instance, rails, able)
+                lifted = self.lifting(rails, able)
                 assert instance.block is not None
                 name, cite = instance.block.id, instance.block.cite
                 yield self.finding(name, "requirement", cite, rails, act=act, reason=reason, lifted_by=lifted)
@@ -137,15 +137,15 @@ class Report:
                     for each in able:
                         if (each.exception.id, act) not in told:
                             told.add((each.exception.id, act))
-                            yield from self.exception(each, instance, act)
+                            yield from self.exception(each, act)
 
-    def exception(self, lifting: Lifting, instance: Instance, act: int | None) -> Iterator[Finding]:
+    def exception(self, lifting: Lifting, act: int | None) -> Iterator[Finding]:
         block = lifting.exception
         yield self.finding(block.id, "exception", block.cite, self.read(lifting.condition), act=act)
         for bar, condition in lifting.bars:
             yield self.finding(bar.id, "bar", bar.cite, self.read(condition), act=act)
 
-    def lifting(self, instance: Instance, rails: list[Rails], able: tuple[Lifting, ...]) -> tuple[str, ...]:
+    def lifting(self, rails: list[Rails], able: tuple[Lifting, ...]) -> tuple[str, ...]:
         """Which exceptions surely lift; the least burdensome is the one that is used."""
         surely = [each for each in able if truth_of(self.read(each.whole)) == "true"]
         if surely and truth_of(rails) != "false":

@@ -151,7 +151,7 @@ class Program:
         return any(presumed & self.paths(node) for node in trees)
 
     def axes_of(self, trees: list[tree.Tree]) -> frozenset[str]:
-        """The axes that an instance reads, through definitions and the flags that defeat its presumptions too."""
+        """The axes that an instance reads, also in definitions and in the flags on its presumptions."""
         found: set[str] = set()
         todo = list(trees)
         if self.presumes(trees):

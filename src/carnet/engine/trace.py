@@ -78,8 +78,8 @@ def disjunction(parts: list[Rails]) -> Rails:
 
 
 class Walk(NamedTuple):
-    """What a condition is read against. `presumed` gives a declared path its presumed value and, if a red flag
-    defeats it, the asks of that flag; `party` is the one at hand inside a group."""
+    """What a condition is read against. `presumed` gives a declared path its presumed value and, if a red
+    flag defeats it, the asks of that flag; `party` is the one at hand inside a group."""
 
     values: Values
     at: dt.datetime
@@ -181,9 +181,9 @@ class Walk(NamedTuple):
                 path, value = self.fact(of)
         if isinstance(value, Unknown):
             tests = [self.on(node, path, name) for name in sorted(value.candidates or ())]
-            if tests and isinstance(node, tree.Equals | tree.In):
-                if all(test.true for test in tests) or all(test.false for test in tests):
-                    return sure(tests[0].true, path)
+            alike = all(test.true for test in tests) or all(test.false for test in tests)
+            if tests and alike and isinstance(node, tree.Equals | tree.In):
+                return sure(tests[0].true, path)
             return self.unknown(of, path, value)
         return self.on(node, path, value)
 
