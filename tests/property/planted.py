@@ -24,7 +24,7 @@ FAMILY = tuple(
         *(f"carnet.rules.{part}" for part in ("slices", "resolve")),
         *(
             f"carnet.engine.{part}"
-            for part in ("decide", "program", "codegen", "trace", "readings", "ground")
+            for part in ("compiled", "program", "codegen", "trace", "readings", "ground")
         ),
     )
     if find_spec(name) is not None
@@ -74,7 +74,7 @@ BUGS = (
         'tree.Open("unclear") if chosen is None',
         "tree.FALSE if chosen is None",
     ),
-    Bug("a bar blocks nothing", "*against))", "))"),
+    Bug("a bar blocks nothing", "(condition, *(tree.Not(part) for _, part in against))", "(condition,)"),
     Bug(
         "an exception lifts whether the requirement agrees or not",
         ") not in rule.lifted_by:",
@@ -87,7 +87,7 @@ BUGS = (
     ),
     Bug(
         "a rule that reads the act is read once",
-        'reads_act = any(tree.speaks_of(part.block.when, "act") for part in whole)',
+        'reads_act = any(tree.speaks_of(when, "act") for when in written)',
         "reads_act = False",
     ),
     Bug(
@@ -123,11 +123,16 @@ BUGS = (
     ),
     Bug(
         "an unknown question counts as false",
-        "                if applies < 0:\n                    continue",
-        "                if applies != 0:\n                    continue",
+        "            if applies < 0:\n                continue",
+        "            if applies != 0:\n                continue",
     ),
     Bug("the most burdensome exception is named", "min(mildest, rank)", "max(mildest, rank)"),
-    Bug("an exception that may hold surely lifts", "if code == 0:", "if code >= 0:"),
+    Bug(
+        "an exception that may hold surely lifts",
+        "if code == 0:\n                mildest",
+        "if code >= 0:\n                mildest",
+    ),
+    Bug("an act that may happen does not", "                if gate < 0:", "                if gate != 0:"),
     Bug(
         "a prohibition that may hold is forgotten",
         'still = {"prohibited"} if may_be_forbidden else set()',

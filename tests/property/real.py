@@ -24,10 +24,14 @@ class RealViews:
     def __init__(self, r: Random, book: Rulebook) -> None:
         self.r, self.book = r, book
         self.texts: dict[str, set[str]] = {"country": {"DE"}, "id": {"somebody"}}
+        self.own: dict[str, set[str]] = {}
+        """By declared path: the texts that rules compare this very word with."""
         self.numbers: set[int] = {0, 1}
         self.dates: set[int] = {days("2025-01-01").first}
         self.axes: dict[str, set[str]] = {}
+        self.members: dict[str, set[str]] = {}
         for block in book.of(blocks.List):
+            self.members[block.id] = {row.id for row in block.members}
             self.texts.setdefault(block.type, set()).update(row.id for row in block.members)
         for node in (part for block in book.blocks for top in trees_of(block) for part in tree.parts_of(top)):
             self.note(node)
@@ -58,16 +62,22 @@ class RealViews:
             self.book.terms.of_path(f"{value.entity}.{value.name}") if isinstance(value, tree.Term) else None
         )
         kind = (found.of if found.type == "set" else found.type) if found else None
-        if kind in ("country", "id"):
-            if isinstance(node, tree.Equals) and isinstance(node.literal, str):
-                self.texts[kind].add(node.literal)
+        if found is not None and kind in ("country", "id"):
             members = getattr(node, "members", None)
-            if isinstance(members, tree.Literals):
-                self.texts[kind].update(members.members)
+            texts = set(members.members) if isinstance(members, tree.Literals) else set[str]()
+            texts |= self.members.get(members.id, set()) if isinstance(members, tree.ListRef) else set()
+            texts |= (
+                {node.literal} if isinstance(node, tree.Equals) and isinstance(node.literal, str) else set()
+            )
+            self.texts[kind].update(texts)
+            self.own.setdefault(found.path, set()).update(texts)
 
     def domain(self, one: TermSpec) -> list[str]:
         kind = one.of if one.type == "set" else one.type
-        return sorted(one.values) if kind == "enum" else sorted(self.texts[kind or "id"])
+        if kind == "enum":
+            return sorted(one.values)
+        own = self.own.get(one.path)
+        return sorted(own) if own and self.r.random() < 0.8 else sorted(self.texts[kind or "id"])
 
     def value(self, one: TermSpec, at: dt.datetime) -> Known:
         r = self.r
