@@ -14,11 +14,18 @@ from tests.mutation.loading import changed
 from tests.mutation.mutate import Mutant
 from tests.property.differential import ask, drawn
 
-from carnet.engine import reference
+from carnet.engine import decide, reference
+from carnet.model.determination import Choices
 from carnet.model.errors import RulesError
 from carnet.rules import check
+from carnet.service.story import read_story
+from carnet.store.examples import shipped_examples
+from carnet.store.shelves import shipped
 
 SECONDS = 30
+MOMENTS = 4
+"""Slices of each rulebook: the fast engine compiles every one anew for every mutant."""
+Call = Callable[[ModuleType], object]
 Test = Callable[[ModuleType], bool]
 """Whether a loaded entry module still does as the unchanged one."""
 
@@ -38,12 +45,38 @@ def engine_tests(seeds: range, each: int) -> list[Test]:
     """One test for each question."""
     tests: list[Test] = []
     for seed in seeds:
-        book, questions = drawn(seed, each)
+        book, questions = drawn(seed, each, MOMENTS)
         for question in questions:
             expected = ask(reference.answer, book, question)
             tests.append(
                 lambda entry, b=book, q=question, e=expected: ask(entry.answer, b, q) == e  # type: ignore[misc]
             )
+    return tests
+
+
+def transaction_tests() -> list[Test]:
+    """The cases of June 2026 through whole determinations and timelines."""
+    book = check.load(shipped())
+    found = read_story(shipped_examples("june-2026"))
+    stated = [case for scene in found.scenes for case in scene.cases]
+    tests: list[Test] = []
+    for number, case in enumerate(stated):
+        asked: list[Call] = [
+            lambda entry, c=case: entry.decide(
+                c.transaction, book, at=c.at, known=c.known, choices=Choices(readings=c.choices)
+            )
+        ]
+        if number % 6 == 0:
+            careful = Choices(assurance={"party.us_status": "S4"}, stale_after_days=1)
+            asked += [
+                lambda entry, c=case: entry.decide(c.transaction, book),
+                lambda entry, c=case: entry.decide(c.transaction, book, at=c.at),
+                lambda entry, c=case, choices=careful: entry.decide(c.transaction, book, choices=choices),
+                lambda entry, c=case: entry.timeline(c.transaction, book, known=c.at),
+            ]
+        for call in asked:
+            expected = call(decide)
+            tests.append(lambda entry, f=call, e=expected: f(entry) == e)  # type: ignore[misc]
     return tests
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from msgspec import Struct
 from tests.mutation.loading import path_of
 from tests.mutation.mutate import Mutant, mutants
-from tests.mutation.profile import Target, Test, engine_tests, loader_tests, survives
+from tests.mutation.profile import Target, Test, engine_tests, loader_tests, survives, transaction_tests
 
 LISTED = Path(__file__).parent.parent / "mutants.toml"
 REFERENCE, DECIDE, LOADER = "carnet.engine.reference", "carnet.engine.decide", "carnet.rules.check"
@@ -23,15 +23,15 @@ TARGETS = (
     Target("carnet.engine.naive", REFERENCE),
     Target("carnet.engine.over_readings", REFERENCE),
     Target("carnet.engine.decide", DECIDE),
+    Target("carnet.engine.compiled", DECIDE),
     Target("carnet.engine.program", DECIDE),
     Target("carnet.engine.codegen", DECIDE),
     Target("carnet.engine.readings", DECIDE),
     Target("carnet.rules.slices", DECIDE),
-    Target("carnet.rules.resolve", DECIDE),
     Target("carnet.rules.check", LOADER),
 )
 PROFILES: dict[str, list[Test]] = {}
-SEEDS, EACH = range(900_000, 900_400), 12
+SEEDS, EACH = range(900_000, 900_240), 20
 
 
 class Count(Struct):
@@ -48,6 +48,7 @@ def tests_of(entry: str) -> list[Test]:
     """The profile of an entry, made once in each process."""
     if entry not in PROFILES:
         PROFILES[entry] = loader_tests() if entry == LOADER else engine_tests(SEEDS, EACH)
+        PROFILES[entry] += transaction_tests() if entry == DECIDE else []
     return PROFILES[entry]
 
 

@@ -41,11 +41,11 @@ class Tally(Struct):
         self.differences += other.differences
 
 
-def drawn(seed: int, pairs: int = PAIRS) -> tuple[Rulebook, list[Question]]:
+def drawn(seed: int, pairs: int = PAIRS, moments: int = 12) -> tuple[Rulebook, list[Question]]:
     """The rulebook of a seed, and its questions."""
     r = Random(seed)
     book = rulebook(r, Size(lawful=seed % 6 != 0))
-    return book, list(Views(r, book).questions(pairs))
+    return book, list(Views(r, book).questions(pairs, moments))
 
 
 def ask(engine: Engine, book: Rulebook, q: Question) -> Answer:
