@@ -68,13 +68,14 @@ def parse(
 
     Raises SyntaxProblem with one sentence that says what to write instead.
     """
+    whole = f"({text.strip()})"
     try:
-        body = ast.parse(text.strip(), mode="eval").body
+        body = ast.parse(whole, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise SyntaxProblem(
             f"`{_short(text)}` is not a condition: write it like `a.b == 'c' and not d.e`"
         ) from None
-    return _Parser(text.strip(), terms, scope, names or Names()).truth(body)
+    return _Parser(whole, terms, scope, names or Names()).truth(body)
 
 
 def parse_value(text: str, *, terms: Terms, scope: Mapping[str, str] = ENTITIES) -> tree.Value:
