@@ -224,8 +224,9 @@ class Report:
         return group.members[int(number)].get(name) if isinstance(group, Group) else None
 
     def review(self) -> tuple[str, ...]:
-        """The policies under which an application would be reviewed, of every requirement that is open."""
-        names = set(self.answer.certain) | set(self.answer.undecided)
+        """The policies under which an application would be reviewed: of every requirement that is open or,
+        if none surely is, of those that may be."""
+        names = set(self.answer.certain) or set(self.answer.undecided)
         found: dict[str, None] = {}
         for instance in self.program.instances:
             if not isinstance(instance.block, blocks.Requirement):
