@@ -4,8 +4,8 @@ answer is put together as docs/explanation/decision.md says. What is found on th
 
 import datetime as dt
 from collections.abc import Mapping
+from threading import Lock
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 from carnet.engine.codegen import HUMAN, Code, Tainted, all_codes
 from carnet.engine.program import Instance, Program, combinations
@@ -383,12 +383,18 @@ class Compiled:
         return "no_license_required" if self.slice.own_gate else "needs_human"
 
 
-_COMPILED: WeakKeyDictionary[Slice, Compiled] = WeakKeyDictionary()
+_COMPILED: dict[int, Compiled] = {}
+_LOCK = Lock()
+_MOST = 256
 
 
 def compiled(slice_: Slice) -> Compiled:
-    """The slice as a program; made once."""
-    found = _COMPILED.get(slice_)
-    if found is None:
-        found = _COMPILED[slice_] = Compiled(slice_)
+    """The slice as a program; made once, and forgotten when 256 others were made since."""
+    found = _COMPILED.get(id(slice_))
+    if found is None or found.slice is not slice_:
+        found = Compiled(slice_)
+        with _LOCK:
+            _COMPILED[id(slice_)] = found
+            while len(_COMPILED) > _MOST:
+                del _COMPILED[next(iter(_COMPILED))]
     return found

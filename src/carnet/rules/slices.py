@@ -4,6 +4,7 @@ unit that is compiled and cached. How it is evaluated is in `carnet.engine`."""
 import datetime as dt
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
+from threading import Lock
 from typing import Generic, TypeVar
 
 from msgspec import Struct, structs
@@ -23,6 +24,8 @@ Conditional = blocks.Requirement | blocks.Prohibition | blocks.Exception_ | bloc
 
 B = TypeVar("B", bound=blocks.Block)
 C = TypeVar("C", bound=Conditional)
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class ResolvedList(Struct, frozen=True):
@@ -54,7 +57,7 @@ class Stage(Struct, frozen=True):
     covered: bool
 
 
-class Slice(Struct, frozen=True, kw_only=True, weakref=True, eq=False):
+class Slice(Struct, frozen=True, kw_only=True, eq=False):
     """Everything that an engine needs between two change instants. `start` and `end` are None beyond the
     first and the last."""
 
@@ -105,7 +108,16 @@ class _Instants(Struct, frozen=True):
 
 
 _CACHE: dict[int, _Instants] = {}
+_LOCK = Lock()
 _MOST_BOOKS, _MOST_SLICES = 16, 128
+
+
+def _keep(cache: dict[K, V], key: K, value: V, most: int) -> None:
+    """Adds to a cache, and forgets what was added first when it is full."""
+    with _LOCK:
+        cache[key] = value
+        while len(cache) > most:
+            del cache[next(iter(cache))]
 
 
 def slice_at(rulebook: Rulebook, at: dt.datetime, known: dt.datetime, choices: Choices) -> Slice:
@@ -115,10 +127,8 @@ def slice_at(rulebook: Rulebook, at: dt.datetime, known: dt.datetime, choices: C
     """
     book = _CACHE.get(id(rulebook))
     if book is None or book.rulebook is not rulebook:
-        while len(_CACHE) >= _MOST_BOOKS:
-            _CACHE.pop(next(iter(_CACHE)), None)
         book = _Instants(rulebook, known_instants(rulebook), {}, {})
-        _CACHE[id(rulebook)] = book
+        _keep(_CACHE, id(rulebook), book, _MOST_BOOKS)
     knew = bisect_right(book.knowns, known)
     limit = choices.stale_after_days
     instants = book.at.get((knew, limit))
@@ -131,9 +141,7 @@ def slice_at(rulebook: Rulebook, at: dt.datetime, known: dt.datetime, choices: C
         start = instants[position - 1] if position else None
         end = instants[position] if position < len(instants) else None
         found = _Resolver(rulebook, at, known, choices).slice(start, end)
-        while len(book.slices) >= _MOST_SLICES:
-            book.slices.pop(next(iter(book.slices)), None)
-        book.slices[key] = found
+        _keep(book.slices, key, found, _MOST_SLICES)
     return found
 
 
