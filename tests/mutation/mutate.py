@@ -69,7 +69,8 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
 
 def annotate(top: ast.Module) -> None:
     """Note the function of every node, and skip what has no behaviour: annotations, docstrings, types, texts
-    made for people."""
+    made for people. Of other texts only those that something is compared with are changed: a label that
+    nothing looks at may read as it likes."""
 
     def visit(node: ast.AST, function: str, skip: bool) -> None:
         node.skip, node.function = skip, function  # type: ignore[attr-defined] -- notes of our own
@@ -86,6 +87,7 @@ def annotate(top: ast.Module) -> None:
                     )
                     named = isinstance(child, ast.Call) and ast.unparse(child.func) == "TypeVar"
                     strict = isinstance(child, ast.keyword) and child.arg == "strict"
+                    child.compared = isinstance(node, ast.Compare)  # type: ignore[attr-defined] -- as above
                     visit(child, function, skip or doc or text or note or typed or named or strict)
 
     visit(top, "", False)
@@ -115,7 +117,7 @@ def changes(node: ast.AST) -> Iterator[Change]:
             yield "", None, ast.Constant(not value), own, repr(not value)
         case ast.Constant(value=int() as value):
             yield "", None, ast.Constant(value + 1), own, repr(value + 1)
-        case ast.Constant(value=str() as value) if value:
+        case ast.Constant(value=str() as value) if value and getattr(node, "compared", False):
             yield "", None, ast.Constant(f"{value}?"), own, repr(f"{value}?")
         case ast.Name(id=name) if name in NAMES and isinstance(node.ctx, ast.Load):
             yield "", None, ast.Name(NAMES[name], ast.Load()), own, NAMES[name]

@@ -2,22 +2,30 @@
 the unchanged engine, and stored shelves with what the unchanged loader makes of them. It stops at the first
 difference; the questions that told mutants apart before come first."""
 
+import datetime as dt
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from types import ModuleType
 
+import msgspec
 import pytest
 from msgspec import Struct
 from tests.mutation.loading import changed
 from tests.mutation.mutate import Mutant
+from tests.property.changes import base, exception, prohibition, requirement
 from tests.property.differential import ask, drawn
+from tests.property.views import Question
+from tests.property.words import BASE, EARLY, TERMS
 
 from carnet.engine import decide, reference
 from carnet.model.determination import Choices
 from carnet.model.errors import RulesError
-from carnet.rules import check
+from carnet.model.facts import Known, Unknown
+from carnet.model.time import Days, Span
+from carnet.rules import blocks, check, slices, tree
+from carnet.rules.rulebook import Rulebook
 from carnet.service.story import read_story
 from carnet.store.examples import shipped_examples
 from carnet.store.shelves import shipped
@@ -44,13 +52,112 @@ class TooSlow(Exception):
 def engine_tests(seeds: range, each: int) -> list[Test]:
     """One test for each question."""
     tests: list[Test] = []
-    for seed in seeds:
-        book, questions = drawn(seed, each, MOMENTS)
+    special = [(book, [question]) for book, question in edges()]
+    for book, questions in (*special, *(drawn(seed, each, MOMENTS) for seed in seeds)):
         for question in questions:
             expected = ask(reference.answer, book, question)
             tests.append(
                 lambda entry, b=book, q=question, e=expected: ask(entry.answer, b, q) == e  # type: ignore[misc]
             )
+    return tests
+
+
+def edges() -> list[tuple[Rulebook, Question]]:
+    """Questions at an edge that generated ones rarely hit."""
+
+    def asked(*found: blocks.AnyBlock, at: dt.datetime = BASE, **values: Known) -> tuple[Rulebook, Question]:
+        book = Rulebook(blocks=tuple(sorted(found, key=lambda block: block.id)), terms=TERMS)
+        facts = {path.replace("__", "."): value for path, value in values.items()}
+        return book, Question(facts, at, BASE, Choices(), {})
+
+    hired, place, knows = (
+        tree.Term("recipient", "hired"),
+        tree.Term("recipient", "location"),
+        tree.Term("exporter", "knowledge"),
+    )
+    forbidden = prohibition("inv.p", tree.Elapsed(hired, 1))
+    member = blocks.Member("FR", Span(EARLY), BASE)
+    listed = blocks.List(
+        **base("inv.l"), type="country", members=(member,), domain=None, content=Span(EARLY), prevails=None
+    )
+    insider = tree.IsUnknown(tree.Holds(tree.Term("recipient", "insider")))
+    flag = blocks.RedFlag(**base("inv.f"), defeats=frozenset({"exporter.knowledge"}), when=insider)
+    carved = msgspec.structs.replace(
+        exception("inv.e", blocks.Lift("inv.r", None)), class_="carve_out", path="carve_out"
+    )
+    strict = msgspec.structs.replace(requirement("inv.r"), lifted_by=frozenset({"authorization"}))
+    last = dt.datetime(2025, 1, 15, 5, tzinfo=dt.UTC)
+    day = dt.date(2024, 1, 15).toordinal()
+    return [
+        asked(forbidden, at=last, recipient__hired=Days(day, day + 5)),
+        asked(forbidden, at=last, recipient__hired=Days(day, day)),
+        asked(prohibition("inv.p", tree.In(place, tree.ListRef("inv.l"))), listed, recipient__location="FR"),
+        asked(
+            prohibition("inv.p", tree.Equals(knows, "actual")), flag, exporter__knowledge=Unknown("conflict")
+        ),
+        asked(strict, carved),
+    ]
+
+
+def resolved(
+    entry: ModuleType, book: Rulebook, at: dt.datetime, known: dt.datetime, choices: Choices
+) -> object:
+    """A slice without the identity of its classes, or what is wrong."""
+    try:
+        found = entry.slice_at(book, at, known, choices)
+    except RulesError as error:
+        return str(error)
+    assert found is entry.slice_at(book, at, known, choices)
+    fields = {name: plain(getattr(found, name)) for name in found.__struct_fields__ if name != "rulebook"}
+    return (fields, entry.change_instants(book, known, choices), entry.change_instants(book, known))
+
+
+def plain(value: object) -> object:
+    """Structs of the slices as tuples."""
+    if type(value).__name__ in ("ResolvedList", "Resolved", "Stage"):
+        return tuple(plain(getattr(value, name)) for name in value.__struct_fields__)  # type: ignore[attr-defined]
+    if isinstance(value, tuple):
+        return tuple(map(plain, value))
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    return value
+
+
+def kept(entry: ModuleType, books: list[Rulebook], at: dt.datetime) -> object:
+    """How much the cache keeps of many rulebooks, and of many slices of one."""
+    for book in books:
+        entry.slice_at(book, at, at, Choices())
+    for day in range(150):
+        choices = Choices(stale_after_days=day)
+        entry.slice_at(books[0], at, at, choices)
+    return len(entry._CACHE), max(len(book.slices) for book in entry._CACHE.values())
+
+
+def with_axes(count: int) -> Rulebook:
+    """A rulebook with that many axes."""
+    readings = tuple(
+        tree.Reading(f"axis{n}", (("broad", tree.TRUE), ("narrow", tree.FALSE))) for n in range(count)
+    )
+    return Rulebook(blocks=(requirement("inv.r", tree.Or(readings)),), terms=TERMS)
+
+
+def slice_tests(seeds: range, each: int) -> list[Test]:
+    """One test for each moment of a rulebook, and some of the cache."""
+    tests: list[Test] = []
+    books = []
+    for seed in seeds:
+        book, questions = drawn(seed, each, each)
+        books.append(book)
+        for q in questions:
+            given = (book, q.at, q.known, q.choices)
+            expected = resolved(slices, *given)
+            tests.append(lambda entry, g=given, e=expected: resolved(entry, *g) == e)  # type: ignore[misc]
+    moment = (BASE, BASE, Choices())
+    before = (EARLY.earliest - dt.timedelta(days=1), BASE, Choices())
+    for given in ((with_axes(6), *moment), (with_axes(7), *moment), (books[0], *before)):
+        expected = resolved(slices, *given)
+        tests.append(lambda entry, g=given, e=expected: resolved(entry, *g) == e)  # type: ignore[misc]
+    tests.append(lambda entry: kept(entry, books[:20], BASE) == (16, 128))
     return tests
 
 

@@ -14,10 +14,19 @@ from pathlib import Path
 from msgspec import Struct
 from tests.mutation.loading import path_of
 from tests.mutation.mutate import Mutant, mutants
-from tests.mutation.profile import Target, Test, engine_tests, loader_tests, survives, transaction_tests
+from tests.mutation.profile import (
+    Target,
+    Test,
+    engine_tests,
+    loader_tests,
+    slice_tests,
+    survives,
+    transaction_tests,
+)
 
 LISTED = Path(__file__).parent.parent / "mutants.toml"
-REFERENCE, DECIDE, LOADER = "carnet.engine.reference", "carnet.engine.decide", "carnet.rules.check"
+REFERENCE, DECIDE = "carnet.engine.reference", "carnet.engine.decide"
+SLICES, LOADER = "carnet.rules.slices", "carnet.rules.check"
 TARGETS = (
     Target("carnet.engine.reference", REFERENCE),
     Target("carnet.engine.naive", REFERENCE),
@@ -27,7 +36,7 @@ TARGETS = (
     Target("carnet.engine.program", DECIDE),
     Target("carnet.engine.codegen", DECIDE),
     Target("carnet.engine.readings", DECIDE),
-    Target("carnet.rules.slices", DECIDE),
+    Target("carnet.rules.slices", SLICES),
     Target("carnet.rules.check", LOADER),
 )
 PROFILES: dict[str, list[Test]] = {}
@@ -47,8 +56,12 @@ class Count(Struct):
 def tests_of(entry: str) -> list[Test]:
     """The profile of an entry, made once in each process."""
     if entry not in PROFILES:
-        PROFILES[entry] = loader_tests() if entry == LOADER else engine_tests(SEEDS, EACH)
-        PROFILES[entry] += transaction_tests() if entry == DECIDE else []
+        if entry == LOADER:
+            PROFILES[entry] = loader_tests()
+        elif entry == SLICES:
+            PROFILES[entry] = slice_tests(SEEDS, 12)
+        else:
+            PROFILES[entry] = engine_tests(SEEDS, EACH) + (transaction_tests() if entry == DECIDE else [])
     return PROFILES[entry]
 
 

@@ -51,9 +51,7 @@ def over_readings(outcome_of: Callable[[World], Sole], world: World) -> Answer:
     ]
     outcomes = [sole.outcome for sole in found]
     outcome = combined(outcomes)
-    still = {part for sole in found for part in sole.may_still_be}
-    if len(set(outcomes)) > 1:
-        still |= {class_of(sole.outcome) for sole in found} - {"open"}
+    still = {part for sole in found for part in (*sole.may_still_be, class_of(sole.outcome))}
     certain = set.intersection(*({q.key for q in sole.questions if q.value.true} for sole in found))
     undecided = {q.key for sole in found for q in sole.questions if not q.value.false} - certain
     return Answer(
@@ -86,7 +84,7 @@ def combined(outcomes: list[Outcome]) -> Outcome:
     if all(outcome in CLOSED for outcome in outcomes):
         return "license_required"
     if all(outcome in PERMITTED for outcome in outcomes):
-        return next(outcome for outcome in PREFERENCE if outcome in outcomes)
+        return min(outcomes, key=PREFERENCE.index)
     return "needs_facts" if all(o in PERMITTED or o == "needs_facts" for o in outcomes) else "needs_human"
 
 

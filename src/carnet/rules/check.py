@@ -96,9 +96,9 @@ def _with_domain(
 
 def _with_flags(made: list[blocks.AnyBlock]) -> list[blocks.AnyBlock]:
     """What acts upon a requirement acts upon the red flag that its `binds` raises."""
-    flags = {block.id for block in made if isinstance(block, blocks.RedFlag)}
+    ids = {block.id for block in made}
     overlays = [
-        block for block in made if isinstance(block, blocks.Overlay) and f"{block.target}#bound" in flags
+        block for block in made if isinstance(block, blocks.Overlay) and f"{block.target}#bound" in ids
     ]
     return [
         msgspec.structs.replace(overlay, id=f"{overlay.id}#bound", target=f"{overlay.target}#bound")
