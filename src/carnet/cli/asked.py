@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from carnet.cli.options import read_input
 from carnet.engine.controlled import is_controlled
-from carnet.engine.decide import decide
+from carnet.engine.decide import decide, levels_of
 from carnet.engine.explain import explanation
 from carnet.model.determination import Determination
 from carnet.model.errors import InputError
@@ -78,9 +78,7 @@ def decided(
 ) -> Asked:
     """The answer for a transaction that is read, and the action."""
     determination = decide(transaction, rulebook, at=at, known=known, choices=policy.choices)
-    levels = {path: spec.level for path, spec in rulebook.terms.specs.items()} | dict(
-        policy.choices.assurance
-    )
+    levels = levels_of(rulebook.terms, policy.choices)
     seen = view(transaction, at=determination.at, known=determination.known, levels=levels)
     controlled = is_controlled(rulebook, seen.values, determination.at, determination.known, policy.choices)
     product = seen.values.get("item.product")

@@ -10,12 +10,11 @@ from carnet.cli import options
 from carnet.cli.asked import Asked, ask
 from carnet.cli.check import door
 from carnet.cli.exits import Command, exit_of
-from carnet.engine.decide import decide
+from carnet.engine.decide import timeline as timeline_of
 from carnet.engine.explain import explanation, text_of
 from carnet.engine.what_if import changes
 from carnet.model.determination import Outcome
 from carnet.policy.enforcement import Surface
-from carnet.rules.slices import change_instants
 from carnet.words.catalogue import ENGLISH, stamp
 
 
@@ -57,25 +56,18 @@ def explain(
     if timeline:
         click.echo(f"\n{ENGLISH.say('section.timeline')}")
         for start, outcome in over_time:
-            instant = ENGLISH.say("timeline.before") if start is None else stamp(start)
-            outcome_text = ENGLISH.say(f"outcome.{outcome}")
-            click.echo(f"  {ENGLISH.say('timeline.line', instant=instant.ljust(20), outcome=outcome_text)}")
+            line = ENGLISH.say(
+                "timeline.line", instant=stamp(start), outcome=ENGLISH.say(f"outcome.{outcome}")
+            )
+            click.echo(f"  {line}")
     return exit_of(of.outcome)
 
 
-def answers_over_time(asked: Asked, known: dt.datetime | None) -> list[tuple[dt.datetime | None, Outcome]]:
-    """The outcome before the first change of the law (None) and from each change on at which it differs, by
-    all that the rulebook knows, or what was known at `known`; the facts are read at each instant."""
-    book = asked.rulebook
-    latest = known or max((block.known for block in book.blocks), default=asked.determination.known)
-    instants = change_instants(book, latest)
-    if not instants:
-        return [(None, asked.determination.outcome)]
-    found: list[tuple[dt.datetime | None, Outcome]] = []
-    for start in [None, *instants]:
-        instant = instants[0] - dt.timedelta(microseconds=1) if start is None else start
-        answer = decide(
-            asked.transaction, book, at=instant, known=max(latest, instant), choices=asked.policy.choices
-        )
-        found.append((start, answer.outcome))
+def answers_over_time(asked: Asked, known: dt.datetime | None) -> list[tuple[dt.datetime, Outcome]]:
+    """The outcome from each change of the law on at which it differs, by all that the rulebook knows or by
+    what was known at `known`; the facts are read at each instant."""
+    of, book = asked.determination, asked.rulebook
+    latest = known or max((of.known, *(block.known for block in book.blocks)))
+    answers = timeline_of(asked.transaction, book, known=latest, choices=asked.policy.choices)
+    found = [(start, answer.outcome) for start, answer in answers]
     return found[:1] + [later for earlier, later in pairwise(found) if later[1] != earlier[1]]

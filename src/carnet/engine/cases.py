@@ -30,7 +30,7 @@ def run_case(rulebook: Rulebook, case: Case) -> list[str]:
     try:
         values = values_of(case.given, rulebook.terms)
         stated = stated_of(case.given, rulebook.terms)
-        facets = Facets.of(rulebook, values, case)
+        facets = Facets.of(rulebook, values, stated, case)
         wanted = (*ANSWERS, *facets.KEYS)
         for key in case.expect:
             if key not in wanted:
@@ -42,7 +42,7 @@ def run_case(rulebook: Rulebook, case: Case) -> list[str]:
         found = [
             f"{problem} ({name})" for name, answer in answers for problem in _differences(case.expect, answer)
         ]
-        return found + facets.differences(case.expect, answers[0][1])
+        return found + facets.differences(case.expect)
     except (InputError, SyntaxProblem) as error:
         return [str(error)]
 

@@ -238,7 +238,7 @@ class _Told:
         return [
             self.words.say(
                 "if",
-                fact=self.words.fact(fact),
+                fact=fact,
                 values=", ".join(named),
                 outcome=self.words.say(f"outcome.{outcome}").lower(),
             )

@@ -1,17 +1,21 @@
-"""What a case may expect beside the answer: acts, conditions, review, marks, tasks and humans. The answer
-itself is in `carnet.engine.reference`."""
+"""What a case may expect beside the answer: acts and conditions, read naively, and what a determination
+carries. The answer itself is in `carnet.engine.reference`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from msgspec import Struct
 
 from carnet.engine import reference
+from carnet.engine.compiled import compiled
+from carnet.engine.findings import Report
 from carnet.engine.naive import World
-from carnet.model.determination import Answer, Choices
+from carnet.model.determination import Choices, Determination
 from carnet.model.facts import Unknown, Values
+from carnet.model.view import View
 from carnet.rules import blocks
 from carnet.rules.rulebook import Rulebook
+from carnet.rules.slices import slice_at
 from carnet.rules.syntax import ENTITIES, Names, parse
 
 
@@ -19,33 +23,44 @@ class Facets(Struct, frozen=True):
     """A case's facts, read naively under the choices that it makes; an axis that it does not choose stays
     unknown."""
 
-    KEYS: ClassVar = ("acts", "holds", "fails", "unknown", "review", "marks", "tasks")
+    KEYS: ClassVar = ("acts", "holds", "fails", "unknown", "review", "marks", "tasks", "humans")
 
     world: World
+    stated: Values
 
     @classmethod
-    def of(cls, rulebook: Rulebook, values: Values, case: blocks.Case) -> "Facets":
+    def of(cls, rulebook: Rulebook, values: Values, stated: Values, case: blocks.Case) -> "Facets":
         choices = Choices(readings=case.choices)
-        return cls(World(rulebook, values, case.at, case.known, choices, case.choices))
+        return cls(World(rulebook, values, case.at, case.known, choices, case.choices), stated)
 
-    def differences(self, expect: Mapping[str, object], answer: Answer) -> list[str]:
+    def differences(self, expect: Mapping[str, object]) -> list[str]:
         """What differs from the facets that the case expects. Raises SyntaxProblem for a bad condition."""
         found: list[str] = []
         for key, want in (("holds", "true"), ("fails", "false"), ("unknown", "unknown")):
             for text in _texts(expect.get(key)):
-                got = self.truth(text)
-                if got != want:
-                    found.append(f"`{key}`: expected `{text}` to be {want}, got {got}")
-        for key, listed in (
-            ("acts", self.acts),
-            ("review", lambda: self.review(answer)),
-            ("marks", lambda: self.marks(answer)),
-            ("tasks", self.tasks),
-        ):
-            if key in expect and sorted(_texts(expect[key])) != sorted(got_list := listed()):
-                wanted = ", ".join(f"`{text}`" for text in _texts(expect[key]))
-                found.append(f"`{key}`: expected [{wanted}], got [{', '.join(f'`{t}`' for t in got_list)}]")
+                truth = self.truth(text)
+                if truth != want:
+                    found.append(f"`{key}`: expected `{text}` to be {want}, got {truth}")
+        if "acts" in expect:
+            found += _listed("acts", expect["acts"], self.acts())
+        if {"review", "marks", "tasks", "humans"} & set(expect):
+            of = self.determination()
+            for key, got in (
+                ("review", of.review),
+                ("marks", of.marks),
+                ("tasks", tuple(task.key for task in of.tasks)),
+                ("humans", tuple(human.cause for human in of.humans)),
+            ):
+                if key in expect:
+                    found += _listed(key, expect[key], got)
         return found
+
+    def determination(self) -> Determination:
+        """The determination of the case's facts."""
+        world = self.world
+        seen = View(values=world.values, stated=self.stated, held={}, until=None, edges={})
+        engine = compiled(slice_at(world.book, world.at, world.known, world.choices))
+        return Report(engine, seen, world.at, world.known, world.choices).determination()
 
     def truth(self, text: str) -> str:
         """The truth of a condition written in the case."""
@@ -70,49 +85,15 @@ class Facets(Struct, frozen=True):
             found.append(" ".join([*words, *(["deemed"] if act.act.deemed else [])]))
         return sorted(set(found))
 
-    def review(self, answer: Answer) -> list[str]:
-        """The policies under which an application would be reviewed, for what is surely open."""
-        found = []
-        for rule in self.opened(answer):
-            for review in rule.review:
-                if not self.world.read(review.when).false and review.policy not in found:
-                    found.append(review.policy)
-        return found
-
-    def opened(self, answer: Answer) -> list[blocks.Requirement]:
-        keys = {key.partition("#")[0] for key in answer.certain if not key.startswith(("flag:", "gap"))}
-        return [rule for rule in self.world.visible(blocks.Requirement) if rule.id in keys]
-
-    def marks(self, answer: Answer) -> list[str]:
-        """Announcements that what is open is not enforced."""
-        opened = {rule.id for rule in self.opened(answer)}
-        over = (
-            overlay
-            for overlay in self.world.visible(blocks.Overlay)
-            if overlay.kind == "not_enforced" and overlay.target in opened
-        )
-        held = [overlay for overlay in over if overlay.span.holds(self.world.at) == "yes"]
-        return ["announced_not_enforced"] if held else []
-
-    def tasks(self) -> list[str]:
-        """The keys of what is to be done for the license exceptions and authorizations that surely lift."""
-        found: set[str] = set()
-        acts = reference.acts_of(self.world)
-        for rule in self.world.visible(blocks.Requirement):
-            for _, there, gate in reference.placed(self.world, acts, rule):
-                applies = gate.false or there.effective(rule, rule.when).false
-                able = [e for e in there.visible(blocks.Exception_) if not applies and _lifts(rule, e)]
-                using = [e for e in able if reference.lifting(there, e).true]
-                mildest = min((reference.BURDEN.index(e.class_) for e in using), default=None)
-                for exception in using:
-                    if reference.BURDEN.index(exception.class_) == mildest:
-                        found.update(task.key for task in exception.tasks)
-        return sorted(found)
-
-
-def _lifts(rule: blocks.Requirement, exception: blocks.Exception_) -> bool:
-    return any(reference.lifts(rule, reason, exception) for reason in rule.reasons)
-
 
 def _texts(value: object) -> list[str]:
     return [str(item) for item in value] if isinstance(value, list) else []
+
+
+def _listed(key: str, expected: object, got: Iterable[str]) -> list[str]:
+    """A list, in any order and without repetition."""
+    wanted, found = sorted(set(_texts(expected))), sorted(set(got))
+    if wanted == found:
+        return []
+    shown = [", ".join(f"`{text}`" for text in texts) for texts in (wanted, found)]
+    return [f"`{key}`: expected [{shown[0]}], got [{shown[1]}]"]

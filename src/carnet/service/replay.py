@@ -3,7 +3,7 @@ expected, and count. What it looks like on a screen is in `carnet.cli.replay`.""
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -13,7 +13,7 @@ from carnet.engine.decide import decide
 from carnet.model.determination import PERMITTED, Choices, Determination, Finding
 from carnet.model.view import view
 from carnet.policy.enforcement import Policy, act_on
-from carnet.rules import blocks
+from carnet.rules import blocks, tree
 from carnet.rules.rulebook import Rulebook
 from carnet.service.story import Case, Provider, Scene, Story
 
@@ -47,7 +47,7 @@ class Row(Struct, frozen=True, kw_only=True):
     @property
     def carved_out(self) -> bool:
         """Whether something lifts a requirement that applies."""
-        return any(finding.lifted_by for finding in self.determination.findings)
+        return any(finding.lifted_by and finding.truth == "true" for finding in self.determination.findings)
 
     @property
     def needless(self) -> bool:
@@ -154,7 +154,7 @@ def _row(story: Story, case: Case, rulebook: Rulebook, decide: Decide) -> Row:
         action=action,
         got=got,
         ok=all(got[key] == value for key, value in expected_of(case).items()),
-        cites=citations(determination),
+        cites=citations(determination, rulebook),
         binding=binding,
         deadline=deadline,
         did=story.did(case.product, case.at),
@@ -173,26 +173,42 @@ def expected_of(case: Case) -> dict[str, object]:
     return found
 
 
-def citations(determination: Determination) -> tuple[str, ...]:
+def citations(determination: Determination, rulebook: Rulebook) -> tuple[str, ...]:
     """The citations that an answer rests on: of what is open; of what is not settled; of what lifted a
-    requirement; else of the requirements that were read and do not apply."""
+    requirement, or defines whom a notice reaches and does not hold; else of what was looked at."""
     findings = determination.findings
-    lifting = {name for finding in findings for name in finding.lifted_by}
-    tiers: list[Iterable[Finding]] = [
-        _open(findings),
-        [f for f in findings if f.truth == "unknown" and f.kind in (*RULES, "red_flag")],
-        [f for f in findings if f.kind == "exception" and f.truth == "true" and f.id in lifting],
-        [f for f in findings if f.kind == "coverage"],
-    ]
-    if determination.outcome not in CLOSED:
-        tiers[0] = []
-    if determination.outcome in PERMITTED:
-        tiers[1] = []
-    for tier in tiers:
-        found = tuple(dict.fromkeys(finding.cite for finding in tier))
-        if found:
-            return found
-    return ()
+    tiers: list[Iterable[str]] = []
+    if determination.outcome in CLOSED:
+        tiers.append(finding.cite for finding in _open(findings))
+    elif determination.outcome not in PERMITTED:
+        unsettled = [f for f in findings if f.kind in RULES and f.truth != "false" and not f.lifted_by]
+        raised = [f for f in findings if f.kind == "red_flag" and f.truth == "true"]
+        tiers.append(finding.cite for finding in raised or unsettled)
+    else:
+        used = {name for finding in findings if finding.truth == "true" for name in finding.lifted_by}
+        tiers.append(
+            finding.cite for finding in findings if finding.kind == "exception" and finding.id in used
+        )
+        away = {
+            finding.id for finding in findings if finding.kind == "requirement" and finding.truth == "false"
+        }
+        tiers.append(_reached_by(rulebook, away, determination))
+        tiers.append(finding.cite for finding in findings if finding.kind == "coverage")
+    return next((found for tier in tiers if (found := tuple(dict.fromkeys(tier)))), ())
+
+
+def _reached_by(rulebook: Rulebook, away: set[str], determination: Determination) -> Iterator[str]:
+    """The citations of the definitions by which notices that do not apply say whom they reach."""
+    called = {
+        part.definition
+        for rule in rulebook.of(blocks.Requirement)
+        if rule.id in away and rule.binds
+        for part in tree.parts_of(rule.when)
+        if isinstance(part, tree.Call) and part.entity == "recipient"
+    }
+    for block in rulebook.of(blocks.Definition):
+        if block.name in called and block.span.holds(determination.at) == "yes":
+            yield block.cite
 
 
 def totals(story: Story, rows: list[Row]) -> Totals:

@@ -67,7 +67,7 @@ FACTS: Mapping[str, str] = {
     "item.food_or_medicine": "whether it is food or medicine",
     "item.dissemination_restricted": "whether whoever gets it may not pass it on freely",
     "party.employer_headquarters": "the country where the employer of {party} is headquartered",
-    "party.employer_parent_headquarters": "the country where the ultimate parent of the employer of {party} is",
+    "party.employer_parent_headquarters": "the country of the ultimate parent of the employer of {party}",
     "party.id": "the id of {party}",
     "party.kind": "whether {party} is a person or which kind of entity",
     "party.us_status": "the US status of {party}",
