@@ -14,8 +14,6 @@ from carnet.rules import tree
 from carnet.rules.slices import ResolvedList
 
 RESOLVED = "exporter.resolved_red_flags"
-INDEXING = " indexing"
-"""A path that no fact has: present while the index is made, when nothing may be taken as unresolved."""
 
 HUMAN = 1
 Code = Callable[..., int]
@@ -99,7 +97,7 @@ def ordered(value: Known | None, op: str, first: int, last: int, bit: int) -> in
     return 0 if low >= last else -1 if high < first else bit
 
 
-def elapsed(value: Known | None, years: int, at: Any, bit: int) -> int:  # noqa: ANN401 -- None while indexing
+def elapsed(value: Known | None, years: int, at: Any, bit: int) -> int:  # noqa: ANN401 -- as the generated code passes it
     if not isinstance(value, Days):
         return unknown(value, bit)
     if at >= years_after(value.last, years, ZONES["us"]):
@@ -152,12 +150,10 @@ def recent(value: Known | None) -> Known | None:
 
 
 def unresolved(values: Values, flag: str) -> int:
-    """`Resolved`: 0 if it is, -1 if not, undecided while the index is made."""
+    """`Resolved`: 0 if it is, -1 if not."""
     names = values.get(RESOLVED)
     names = names.members if isinstance(names, Partial) else names
-    if isinstance(names, frozenset) and flag in names:
-        return 0
-    return HUMAN if INDEXING in values else -1
+    return 0 if isinstance(names, frozenset) and flag in names else -1
 
 
 class Source:

@@ -7,21 +7,22 @@ from collections.abc import Mapping
 from threading import Lock
 from typing import NamedTuple
 
-from carnet.engine.codegen import HUMAN, Code, Tainted, all_codes
+from carnet.engine.codegen import HUMAN, Tainted
 from carnet.engine.program import Instance, Program, combinations
 from carnet.engine.readings import CLOSED, by_reading, class_of, joined_outcomes
+from carnet.engine.rows import Pending, Row, Rows
 from carnet.engine.trace import Rails, Walk, conjunction, disjunction, human, negated
 from carnet.model.determination import Answer, Outcome
 from carnet.model.facts import Known, Values
-from carnet.model.time import Days
 from carnet.rules import blocks
 from carnet.rules.slices import Slice
 
-BURDEN = ("carve_out", "authorization", "license_exception")
-
+LIFTED: Mapping[str, Outcome] = {
+    "license_exception": "license_exception",
+    "authorization": "authorized",
+    "carve_out": "no_license_required",
+}
 NO_READINGS: Mapping[str, str] = {}
-LEARNT = frozenset({frozenset, int, Days})
-"""Kinds of values for which the index is learnt as they come."""
 
 Presumptions = list[Known | None]
 
@@ -43,52 +44,16 @@ class Compiled:
     def __init__(self, slice_: Slice) -> None:
         self.slice = slice_
         self.program = program = Program(slice_)
-        self.gates = program.gate_codes
-        self.reading = sum(1 << n for n, axes in enumerate(program.axes) if axes)
-        behind = sorted({instance.gates for instance in program.instances if instance.gates})
-        self.behind = [
-            (
-                sum(1 << n for n, i in enumerate(program.instances) if i.gates == gates),
-                place,
-                tuple(self.gates[number] for number in gates),
-            )
-            for place, gates in enumerate(behind)
+        gates = [program.source.function(gate) for gate in program.gates]
+        self.rows = rows = Rows(program)
+        self.gates = [rows.codes[name] for name in gates]
+        self.live = rows.live
+        self.at_hand = rows.rows
+        self.axes_of_rows = [
+            (row.bit, program.axes_of(list(row.instance.trees(program.gates))))
+            for row in rows.rows
+            if row.bit & rows.reading
         ]
-        places = {gates: place for place, gates in enumerate(behind)} | {(): len(behind)}
-        self.no_gates = [0] * (len(behind) + 1)
-        self.hot = [
-            (i.kind, places[i.gates], program.codes[i.name], self.reasons(i), i) for i in program.instances
-        ]
-
-    def reasons(self, instance: Instance) -> tuple[tuple[str, str, tuple[tuple[int, Code], ...]], ...]:
-        """For each reason of a requirement: itself, its key, and what may lift it by burden."""
-        return tuple(
-            (
-                reason,
-                instance.question(reason),
-                tuple((BURDEN.index(e.exception.class_), self.program.codes[e.name]) for e in able),
-            )
-            for reason, able in instance.reasons
-        )
-
-    def live(self, values: Values) -> int:
-        """The instances that no single fact closes."""
-        live = self.program.all
-        get = values.get
-        for path, table, default in self.program.index:
-            value = get(path)
-            if value is not None:
-                kind = value.__class__
-                if kind is str:
-                    live &= table.get(value, default)  # type: ignore[arg-type]  # text, by its class
-                elif kind is bool:
-                    live &= table[value]  # type: ignore[index]  # a truth value, by its class
-        for path, learnt in self.program.learnt:
-            value = get(path)
-            if value is not None and value.__class__ in LEARNT:
-                mask = learnt.get(value)
-                live &= self.program.learn(path, value) if mask is None else mask
-        return live
 
     def answer(self, values: Values, at: dt.datetime, stated: Values | None = None) -> Answer:
         """The answer on assured facts, and on stated ones where these alone would close the way."""
@@ -110,24 +75,23 @@ class Compiled:
 
     def axes(self, live: int) -> frozenset[str]:
         """The axes on which the answer may depend."""
-        own = (axes for n, axes in enumerate(self.program.axes) if axes and live >> n & 1)
-        return self.program.gate_axes.union(*own)
+        return self.program.gate_axes.union(*(axes for bit, axes in self.axes_of_rows if live & bit))
 
     def over_readings(self, values: Values, at: dt.datetime) -> Answer:
-        live = self.live(values)
-        if not live & self.reading and not self.program.gate_axes:
-            sole = self.sole(values, at, live, NO_READINGS)
+        live, pending = self.live(values)
+        if not live & self.rows.reading and not self.program.gate_axes:
+            sole = self.sole(values, at, live, pending, NO_READINGS)
             return Answer(
                 outcome=sole.outcome,
                 basis="assured",
                 may_still_be=tuple(sorted(sole.may_still_be)) if sole.may_still_be else (),
                 by_reading=NO_READINGS,  # type: ignore[arg-type]  # empty
                 asks=self.program.bits.asks(sole.asks),
-                certain=tuple(sorted(sole.certain)),
-                undecided=tuple(sorted(sole.undecided)),
+                certain=tuple(sole.certain),
+                undecided=tuple(sole.undecided),
             )
         readings = combinations(self.slice, self.axes(live))
-        soles = [self.sole(values, at, live, reading) for reading in readings]
+        soles = [self.sole(values, at, live, pending, reading) for reading in readings]
         outcomes = [sole.outcome for sole in soles]
         outcome = joined_outcomes(outcomes)
         still: set[str] = set().union(*(sole.may_still_be for sole in soles))
@@ -151,85 +115,108 @@ class Compiled:
         )
 
     def sole(  # noqa: C901, PLR0912, PLR0915 -- the one loop that has to be fast: a call costs as much as a rule
-        self, values: Values, at: dt.datetime, live: int, readings: Mapping[str, str]
+        self,
+        values: Values,
+        at: dt.datetime,
+        live: int,
+        pending: list[Pending],
+        readings: Mapping[str, str],
     ) -> Sole:
-        """Everything under one reading."""
-        presumptions = self.presumptions(values, at, readings) if live & self.program.presuming else None
-        gates = self.no_gates
-        for group, place, conditions in self.behind:
-            if live & group:
+        """Everything under one reading, of what the facts leave one by one."""
+        table = self.rows
+        presumptions = self.presumptions(values, at, readings) if live & table.presuming else None
+        more: list[Pending] = []
+        for rows, others, code in table.tests:
+            if live & rows:
                 try:
-                    gate = all_codes(
-                        [condition(values, at, readings, presumptions) for condition in conditions]
-                    )
-                except Exception:  # noqa: BLE001 -- an act that can't be evaluated may be there
-                    gate = HUMAN
-                if gate < 0:
-                    live &= ~group
-                elif gate:
-                    if gates is self.no_gates:
-                        gates = self.no_gates.copy()
-                    gates[place] = gate
+                    found = code(values, at, readings, presumptions)
+                except Exception:  # noqa: BLE001 -- a part that can't be evaluated never lets anything through
+                    found = HUMAN
+                if found < 0:
+                    live &= others
+                elif found:
+                    more.append((rows, found))
+        asked: list[Row] = []
+        able = 0
+        left = live & table.questions
+        at_hand = self.at_hand
+        while left:
+            low = left & -left
+            left ^= low
+            row = at_hand[low.bit_length() - 1]
+            able |= row.able
+            asked.append(row)
+        able &= live
+        if able:
+            for rows, others, code in table.later:
+                if able & rows:
+                    try:
+                        found = code(values, at, readings, presumptions)
+                    except Exception:  # noqa: BLE001 -- an exception that can't be evaluated lifts nothing
+                        found = HUMAN
+                    if found < 0:
+                        able &= others
+                    elif found:
+                        more.append((rows, found))
+        if pending:
+            more += pending
+        soft = 0
+        for rows, _ in more:
+            soft |= rows
         certain: list[str] = []
         undecided: list[str] = []
-        open_: list[tuple[Instance, str | None]] = []
-        mask = forbidden = 0
-        is_forbidden = may_be_forbidden = required = may_be_required = False
-        lifted: set[str] = set()
-        hot = self.hot
-        while live:
-            low = live & -live
-            live ^= low
-            kind, place, code, reasons, instance = hot[low.bit_length() - 1]
-            try:
-                applies = code(values, at, readings, presumptions)
-            except Exception:  # noqa: BLE001 -- a question that can't be evaluated never lets anything through
-                applies = HUMAN
-            if applies < 0:
-                continue
-            applies |= gates[place]
+        open_: list[Row] = []
+        mask = lifts = unsure = may_be_forbidden = 0
+        is_forbidden = required = may_be_required = False
+        for row in asked:
+            key, kind, bit, of, _, _ = row
             if kind == "open":
-                for reason, name, able in reasons:
-                    value = applies
-                    if able:
-                        value, mildest = self.after_lifts(applies, able, values, at, readings, presumptions)
-                        if mildest is not None:
-                            lifted.add(mildest)
-                            continue
-                    if value:
-                        undecided.append(name)
-                        open_.append((instance, reason))
-                        mask |= value
-                        may_be_required = True
-                    else:
-                        certain.append(name)
-                        required = True
-            elif kind == "prohibition":
-                if applies:
-                    undecided.append(instance.key)
-                    open_.append((instance, None))
-                    forbidden |= applies
-                    may_be_forbidden = True
+                if of & able:
+                    of &= able
+                    sure = of & ~soft
+                    if sure:
+                        lifts |= self.mildest(sure)
+                        continue
+                    unsure |= bit | of
+                elif bit & soft:
+                    unsure |= bit
                 else:
-                    certain.append(instance.key)
+                    certain.append(key)
+                    required = True
+                    continue
+                may_be_required = True
+            elif kind == "prohibition":
+                if not bit & soft:
+                    certain.append(key)
                     is_forbidden = True
+                    continue
+                may_be_forbidden |= bit
+            elif kind == "walked_flag":
+                waits = self.waits(row.instance, values, at, readings)
+                if waits < 0:
+                    continue
+                mask |= waits
+            elif bit & soft:
+                if kind == "flag":
+                    continue
+                unsure |= bit
             else:
-                value = self.counts(kind, applies, instance, values, at, readings)
-                if value > 0:
-                    undecided.append(instance.key)
-                    open_.append((instance, None))
-                    mask |= value
+                mask |= HUMAN
+            undecided.append(key)
+            open_.append(row)
         if is_forbidden:
             return Sole("prohibited", 0, frozenset(), certain, undecided)
         still = {"prohibited"} if may_be_forbidden else set()
         if required:
-            return Sole("license_required", forbidden, frozenset(still), certain, undecided)
+            return Sole(
+                "license_required", hangs_on(more, may_be_forbidden), frozenset(still), certain, undecided
+            )
         if open_:
-            mask |= forbidden
+            mask |= hangs_on(more, unsure | may_be_forbidden)
             if may_be_required:
                 still.add("license_required")
             curable = not mask & HUMAN or all(
-                self.rails(instance, reason, values, at, readings).may_false for instance, reason in open_
+                self.rails(row.instance, row.reason, values, at, readings).may_false for row in open_
             )
             if curable:
                 still.add("permitted")
@@ -237,55 +224,20 @@ class Compiled:
                 "needs_facts" if curable else "needs_human", mask, frozenset(still), certain, undecided
             )
         return Sole(
-            self.permitted(lifted, values, at, readings, presumptions),
-            0,
-            frozenset(),
-            certain,
-            undecided,
+            self.permitted(lifts, values, at, readings, presumptions), 0, frozenset(), certain, undecided
         )
 
-    def after_lifts(
-        self,
-        applies: int,
-        able: tuple[tuple[int, Code], ...],
-        values: Values,
-        at: dt.datetime,
-        readings: Mapping[str, str],
-        presumptions: Presumptions | None,
-    ) -> tuple[int, str | None]:
-        """A requirement's reason after what may lift it, and the least burdensome class that surely does."""
-        mildest: int | None = None
-        value = applies
-        for rank, condition in able:
-            try:
-                code = condition(values, at, readings, presumptions)
-            except Exception:  # noqa: BLE001 -- an exception that can't be evaluated lifts nothing
-                code = HUMAN
-            if code == 0:
-                mildest = rank if mildest is None else min(mildest, rank)
-            elif code > 0:
-                value |= code
-        return (value, None) if mildest is None else (-1, BURDEN[mildest])
+    def mildest(self, sure: int) -> int:
+        """The exceptions of the least burdensome class among those that surely lift."""
+        return next(sure & of for _, of in self.rows.ranks if sure & of)
 
-    def counts(
-        self,
-        kind: str,
-        applies: int,
-        instance: Instance,
-        values: Values,
-        at: dt.datetime,
-        readings: Mapping[str, str],
-    ) -> int:
-        """What a gap or a flag holds open: a mask, or -1 for nothing."""
-        if kind == "gap" or (kind == "open_flag" and applies > 0):
-            return applies | (HUMAN if kind == "gap" else 0)
-        if kind == "walked_flag":
-            rails = self.walked(instance, values, at, readings)
-            if rails.true:
-                return HUMAN | self.mask(rails)
-            waits = isinstance(instance.block, blocks.RedFlag) and instance.block.open_when_unknown
-            return self.mask(rails) if waits and not rails.false else -1
-        return HUMAN if applies == 0 else -1
+    def waits(self, instance: Instance, values: Values, at: dt.datetime, readings: Mapping[str, str]) -> int:
+        """What a flag that speaks of the unknown holds open: a mask, or -1 for nothing."""
+        rails = self.walked(instance, values, at, readings)
+        if rails.true:
+            return HUMAN | self.mask(rails)
+        waits = isinstance(instance.block, blocks.RedFlag) and instance.block.open_when_unknown
+        return self.mask(rails) if waits and not rails.false else -1
 
     def mask(self, rails: Rails) -> int:
         found = HUMAN if rails.humans else 0
@@ -353,19 +305,15 @@ class Compiled:
 
     def permitted(
         self,
-        lifted: set[str],
+        lifts: int,
         values: Values,
         at: dt.datetime,
         readings: Mapping[str, str],
         presumptions: Presumptions | None,
     ) -> Outcome:
         """Which permission it is, when nothing is open."""
-        if "license_exception" in lifted:
-            return "license_exception"
-        if "authorization" in lifted:
-            return "authorized"
-        if "carve_out" in lifted:
-            return "no_license_required"
+        if lifts:
+            return next(LIFTED[name] for name, of in reversed(self.rows.ranks) if lifts & of)
         if not self.slice.acts:
             return self.without_acts()
         if presumptions is None and self.program.presumed:
@@ -381,6 +329,15 @@ class Compiled:
 
     def without_acts(self) -> Outcome:
         return "no_license_required" if self.slice.own_gate else "needs_human"
+
+
+def hangs_on(pending: list[Pending], rows: int) -> int:
+    """What the undecided parts of the rows hang on."""
+    mask = 0
+    for of, code in pending:
+        if of & rows:
+            mask |= code
+    return mask
 
 
 _COMPILED: dict[int, Compiled] = {}

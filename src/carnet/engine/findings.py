@@ -4,9 +4,9 @@ asked, what has to be done. Slow beside the bare answer, and made from the same 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 
-from carnet.engine.compiled import BURDEN, Compiled
+from carnet.engine.compiled import Compiled
 from carnet.engine.ground import PARTY, ground
-from carnet.engine.program import Instance, Lifting, combinations
+from carnet.engine.program import BURDEN, Instance, Lifting, combinations
 from carnet.engine.readings import CLOSED, joined_outcomes
 from carnet.engine.trace import Rails, conjunction, disjunction, human, negated
 from carnet.model.determination import (
@@ -57,7 +57,7 @@ class Report:
         self.answer: Answer = engine.answer(seen.values, at, seen.stated)
         stated = self.answer.basis == "stated"
         self.values: Values = {**seen.values, **seen.stated} if stated else seen.values
-        self.live = engine.live(self.values)
+        self.live, self.pending = engine.live(self.values)
         self.readings = combinations(self.slice, engine.axes(self.live))
         self.walks = [engine.walk(self.values, at, readings) for readings in self.readings]
         self.used: dict[str, blocks.Exception_] = {}
@@ -155,7 +155,7 @@ class Report:
 
     def presumptions(self) -> Iterator[Finding]:
         """Presumed values that stood in for a missing fact which a live question reads."""
-        if not self.live & self.program.presuming:
+        if not self.live & self.engine.rows.presuming:
             return
         specs = self.slice.rulebook.terms.specs
         for path, (_, asks) in self.walks[0].presumed.items():
@@ -252,14 +252,15 @@ class Report:
 
     def acts(self) -> Iterator[ActOutcome]:
         """Every act that is not surely absent, with its own answer."""
-        apart = sum(1 << n for n, i in enumerate(self.program.instances) if i.act is None)
         for place, stage in enumerate(self.slice.acts):
             gates = self.program.gates[2 * place : 2 * place + 2]
             rails = [conjunction([walk.read(gate) for gate in gates]) for walk in self.walks]
             truth = truth_of(rails)
-            own = sum(1 << n for n, i in enumerate(self.program.instances) if i.act == stage.number)
-            live = self.live & (apart | own)
-            soles = [self.engine.sole(self.values, self.at, live, readings) for readings in self.readings]
+            live = self.live & ~self.engine.rows.of_other_acts(stage.number)
+            soles = [
+                self.engine.sole(self.values, self.at, live, self.pending, readings)
+                for readings in self.readings
+            ]
             outcome = joined_outcomes([sole.outcome for sole in soles])
             if truth == "false":
                 subject = truth_of(self.read(gates[0])) != "false"

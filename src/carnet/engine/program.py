@@ -1,26 +1,22 @@
 """The questions of a slice, compiled: what is asked, behind which act, by which function. How they are
-evaluated is in `carnet.engine.decide`.
+evaluated is in `carnet.engine.rows` and `carnet.engine.compiled`.
 
-Every question is an *instance*. An index says, for each fact that has few values of interest, which
-instances can still be open when only that fact is known; three-valued logic being monotone, the others
-are known false whatever else is known.
+Every question is an *instance*: a rule, or what no rule covers, or a red flag, for an act.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import product
 
 from msgspec import Struct
 
-from carnet.engine.codegen import INDEXING, Bits, Code, Source
+from carnet.engine.codegen import Bits, Source
 from carnet.engine.ground import PARTY, ground, inner
 from carnet.model.errors import Problem, RulesError
-from carnet.model.facts import Known
 from carnet.rules import blocks, tree
 from carnet.rules.slices import Slice, Stage
 
-OTHER = "\0any other"
-MOST_LEARNT = 4096
-"""Values of one path for which the index is kept."""
+BURDEN = ("carve_out", "authorization", "license_exception")
+"""What lifts a requirement, the least burdensome first."""
 
 
 class Lifting(Struct, frozen=True):
@@ -30,12 +26,10 @@ class Lifting(Struct, frozen=True):
     condition: tree.Tree
     bars: tuple[tuple[blocks.Bar, tree.Tree], ...]
     whole: tree.Tree
-    name: str
 
 
 class Instance(Struct, frozen=True):
-    """One question. `gates` are numbers in `Program.gates`; `name` is the function that answers the rest;
-    `reasons` say what may lift a requirement."""
+    """One question. `gates` are numbers in `Program.gates`; `reasons` say what may lift a requirement."""
 
     key: str
     kind: str
@@ -43,7 +37,6 @@ class Instance(Struct, frozen=True):
     act: int | None
     gates: tuple[int, ...]
     when: tree.Tree
-    name: str
     reasons: tuple[tuple[str, tuple[Lifting, ...]], ...] = ()
 
     def question(self, reason: str | None) -> str:
@@ -82,22 +75,8 @@ class Program:
         for stage in slice_.acts:
             self.gate_of[stage.number] = (len(self.gates), len(self.gates) + 1)
             self.gates += [ground(stage.subject, slice_), ground(stage.happens, slice_)]
-        gate_names = [self.source.function(gate) for gate in self.gates]
         self.instances = [*self.rules(), *self.gaps(), *self.flags()]
-        self.codes: Mapping[str, Code] = self.source.made()
-        self.gate_codes = [self.codes[name] for name in gate_names]
-        trees = [list(instance.trees(self.gates)) for instance in self.instances]
-        self.axes = [self.axes_of(group) for group in trees]
         self.gate_axes = self.axes_of(self.gates)
-        self.presuming = sum(1 << n for n, group in enumerate(trees) if self.presumes(group))
-        self.all = (1 << len(self.instances)) - 1
-        self.index = list(self.indexed(trees))
-        self.learners = self.read_by(trees, (tree.Quantified, tree.Compare, tree.Equals))
-        indexed = {path for path, _, _ in self.index}
-        self.learnt: list[tuple[str, dict[Known, int]]] = [
-            (path, {}) for path in sorted(self.learners) if path not in indexed
-        ]
-        self._learnt = dict(self.learnt)
 
     def presumptions(self) -> list[Presumed]:
         """Presumed terms, each after those that its flags read."""
@@ -203,8 +182,7 @@ class Program:
                                 (bar.block, ground(bar.when, self.slice, act)) for bar in barring[block.id]
                             ]
                             both = tree.And((condition, *(tree.Not(part) for _, part in against)))
-                            name = self.source.function(both)
-                            made[block.id] = Lifting(block, condition, tuple(against), both, name)
+                            made[block.id] = Lifting(block, condition, tuple(against), both)
                         found.append(made[block.id])
                     reasons.append((reason, tuple(found)))
                 node = ground(resolved.when, self.slice, act)
@@ -217,18 +195,14 @@ class Program:
                     number,
                     gates,
                     node,
-                    self.source.function(node),
                     tuple(reasons),
                 )
 
     def gaps(self) -> Iterator[Instance]:
         for stage in self.slice.acts:
             if not stage.covered:
-                node = tree.Open("unclear")
-                name = self.source.function(node)
-                yield Instance(
-                    f"gap@{stage.number}", "gap", None, stage.number, self.gate_of[stage.number], node, name
-                )
+                gates = self.gate_of[stage.number]
+                yield Instance(f"gap@{stage.number}", "gap", None, stage.number, gates, tree.Open("unclear"))
 
     def flags(self) -> Iterator[Instance]:
         for resolved in self.slice.flags:
@@ -239,69 +213,9 @@ class Program:
                 node = ground(resolved.when, self.slice, stage.act if stage else None)
                 slow = any(isinstance(part, tree.IsUnknown) for part in tree.parts_of(node))
                 kind = "walked_flag" if slow else "open_flag" if flag.open_when_unknown else "flag"
-                name = self.source.function(node)
                 yield Instance(
-                    f"flag:{flag.id}{suffix}", kind, flag, stage.number if stage else None, gates, node, name
+                    f"flag:{flag.id}{suffix}", kind, flag, stage.number if stage else None, gates, node
                 )
-
-    def indexed(self, trees: list[list[tree.Tree]]) -> Iterator[tuple[str, dict[str | bool, int], int]]:
-        """For each path: the instances that may still be open, by value; and for any other value."""
-        readers: dict[str, set[int]] = {}
-        values: dict[str, set[str]] = {}
-        groups: dict[str, set[frozenset[str]]] = {}
-        for number, group in enumerate(trees):
-            if self.instances[number].kind == "walked_flag":
-                continue
-            for node in (part for whole in group for part in tree.parts_of(whole)):
-                term = node.term if isinstance(node, tree.Holds) else getattr(node, "value", None)
-                if not isinstance(term, tree.Term) or term.entity in ("act", PARTY):
-                    continue
-                path = f"{term.entity}.{term.name}"
-                readers.setdefault(path, set()).add(number)
-                if isinstance(node, tree.Equals) and isinstance(node.literal, str):
-                    values.setdefault(path, set()).add(node.literal)
-                    groups.setdefault(path, set()).add(frozenset({node.literal}))
-                elif isinstance(node, tree.In):
-                    for members in self.sets(node.members):
-                        values.setdefault(path, set()).update(members)
-                        groups.setdefault(path, set()).add(members)
-                elif isinstance(node, tree.Holds):
-                    values.setdefault(path, set())
-        for path in sorted(readers):
-            if path not in values:
-                continue
-            masks: dict[tuple[bool, ...], int] = {}
-            sets = sorted(groups.get(path, ()), key=sorted)
-            table: dict[str | bool, int] = {}
-            for value in values[path]:
-                signature = tuple(value in members for members in sets)
-                if signature not in masks:
-                    masks[signature] = self.open_with(path, value, readers[path])
-                table[value] = masks[signature]
-            default = self.open_with(path, OTHER, readers[path])
-            for truth in (True, False):
-                table[truth] = self.open_with(path, truth, readers[path])
-            if any(mask != self.all for mask in (*table.values(), default)):
-                yield path, table, default
-
-    def read_by(self, trees: list[list[tree.Tree]], kinds: tuple[type, ...]) -> dict[str, set[int]]:
-        """The instances that read each path in a condition of those kinds."""
-        found: dict[str, set[int]] = {}
-        for number, group in enumerate(trees):
-            for node in (part for whole in group for part in tree.parts_of(whole)):
-                if isinstance(node, kinds) and self.instances[number].kind != "walked_flag":
-                    for term in tree.terms_of(node):
-                        if term.entity not in ("act", PARTY):
-                            found.setdefault(f"{term.entity}.{term.name}", set()).add(number)
-        return found
-
-    def learn(self, path: str, value: Known) -> int:
-        """The instances that may be open with a value never met before; kept, as far as there is room."""
-        learnt = self._learnt[path]
-        if len(learnt) >= MOST_LEARNT:
-            return self.all
-        mask = learnt[value] = self.open_with(path, value, self.learners[path])
-        return mask
 
     def sets(self, members: tree.Members) -> list[frozenset[str]]:
         if isinstance(members, tree.Literals):
@@ -312,25 +226,6 @@ class Program:
             if found
             else []
         )
-
-    def open_with(self, path: str, value: Known, readers: set[int]) -> int:
-        """The instances that are not known false when only this fact is known."""
-        mask = self.all
-        facts: dict[str, Known] = {path: value, INDEXING: True}
-        presumptions = [None] * len(self.presumed)
-        for number in readers:
-            instance = self.instances[number]
-            parts = [self.codes[instance.name], *(self.gate_codes[gate] for gate in instance.gates)]
-            try:
-                dead = all(
-                    any(part(facts, None, readings, presumptions) < 0 for part in parts)
-                    for readings in combinations(self.slice, self.axes[number])
-                )
-            except (TypeError, AttributeError):
-                dead = False
-            if dead:
-                mask &= ~(1 << number)
-        return mask
 
 
 def combinations(slice_: Slice, axes: frozenset[str]) -> list[dict[str, str]]:
