@@ -24,7 +24,7 @@ FAMILY = tuple(
         *(f"carnet.rules.{part}" for part in ("slices", "resolve")),
         *(
             f"carnet.engine.{part}"
-            for part in ("compiled", "program", "codegen", "trace", "readings", "ground")
+            for part in ("compiled", "rows", "program", "codegen", "trace", "readings", "ground")
         ),
     )
     if find_spec(name) is not None
@@ -121,29 +121,40 @@ BUGS = (
         "                if not group.complete:\n                    codes.append(self.bits(path))\n",
         "",
     ),
+    Bug("an undecided part closes its questions", '"    if x < 0: live &= {', '"    if x != 0: live &= {'),
     Bug(
-        "an unknown question counts as false",
-        "            if applies < 0:\n                continue",
-        "            if applies != 0:\n                continue",
+        "an undecided part counts as true", '"    elif x: pending.append(', '"    elif not x: pending.append('
     ),
-    Bug("the most burdensome exception is named", "min(mildest, rank)", "max(mildest, rank)"),
     Bug(
-        "an exception that may hold surely lifts",
-        "if code == 0:\n                mildest",
-        "if code >= 0:\n                mildest",
+        "what one fact leaves undecided counts as true", "elif found and readings is None:", "elif found < 0:"
     ),
-    Bug("an act that may happen does not", "                if gate < 0:", "                if gate != 0:"),
+    Bug(
+        "a fact closes what it closes under one reading",
+        "found = max(code(facts, None, each, self.nothing) for",
+        "found = min(code(facts, None, each, self.nothing) for",
+    ),
+    Bug(
+        "a word of the law is any other word",
+        "unsure = any(pending for _, pending in self.kept.values())",
+        "unsure = False",
+    ),
+    Bug("the most burdensome exception is named", "sure & of and not sure & milder", "sure & of"),
+    Bug("an exception that may hold surely lifts", "firm = live & ~soft", "firm = live"),
     Bug(
         "a prohibition that may hold is forgotten",
-        'still = {"prohibited"} if may_be_forbidden else set()',
-        "still = set()",
+        '= ("prohibited",) if may_be_forbidden else ()',
+        "= ()",
     ),
     Bug(
         "stated facts open the way",
         "        if also.outcome not in CLOSED:\n            return assured\n",
         "",
     ),
-    Bug("a red flag raised is no question", "return HUMAN if applies == 0 else -1", "return -1"),
+    Bug(
+        "a red flag raised is no question",
+        "else:\n                    mask |= HUMAN\n",
+        "else:\n                    continue\n",
+    ),
 )
 
 

@@ -183,16 +183,18 @@ class Source:
         """The name of a function that answers the condition."""
         self.count += 1
         name = f"f{self.count}"
-        self.text.append(
-            f"def {name}(V, at, R, P, M=None, B=''):\n    g = V.get\n    return {self.expression(node)}\n"
-        )
+        self.add(f"{name}(V, at, R, P, M=None, B='')", ["g = V.get", f"return {self.expression(node)}"])
         return name
 
-    def made(self) -> dict[str, Code]:
+    def add(self, head: str, lines: list[str]) -> None:
+        """A function of its own."""
+        self.text += [f"def {head}:", *(f"    {line}" for line in lines)]
+
+    def made(self) -> dict[str, Any]:
         """All functions, by name."""
         space = dict(self.names)
         exec(compile("\n".join(self.text), "<slice>", "exec"), space)  # noqa: S102 -- made from checked trees only
-        return {name: space[name] for name in space if name.startswith("f") and name[1:].isdigit()}  # type: ignore[misc]
+        return space
 
     def constant(self, value: object, made: object) -> str:
         """A name for an object that the functions read."""

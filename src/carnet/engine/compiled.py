@@ -5,37 +5,21 @@ answer is put together as docs/explanation/decision.md says. What is found on th
 import datetime as dt
 from collections.abc import Mapping
 from threading import Lock
-from typing import NamedTuple
 
-from carnet.engine.codegen import HUMAN, Tainted
-from carnet.engine.program import Instance, Program, combinations
+from carnet.engine.codegen import HUMAN, Code, Tainted
+from carnet.engine.program import Instance, Program, combinations, of_unknowns
 from carnet.engine.readings import CLOSED, by_reading, class_of, joined_outcomes
 from carnet.engine.rows import Pending, Row, Rows
-from carnet.engine.trace import Rails, Walk, conjunction, disjunction, human, negated
+from carnet.engine.trace import NONE, Rails, Walk, conjunction, disjunction, human, negated
 from carnet.model.determination import Answer, Outcome
 from carnet.model.facts import Known, Values
-from carnet.rules import blocks
+from carnet.rules import blocks, tree
 from carnet.rules.slices import Slice
 
-LIFTED: Mapping[str, Outcome] = {
-    "license_exception": "license_exception",
-    "authorization": "authorized",
-    "carve_out": "no_license_required",
-}
 NO_READINGS: Mapping[str, str] = {}
+BY_NONE: Mapping[str, Outcome] = {}
 
 Presumptions = list[Known | None]
-
-
-class Sole(NamedTuple):
-    """The answer under one reading of every axis. `certain` and `undecided` are keys; `asks` is a mask of
-    `Program.bits`."""
-
-    outcome: Outcome
-    asks: int
-    may_still_be: frozenset[str]
-    certain: list[str]
-    undecided: list[str]
 
 
 class Compiled:
@@ -44,11 +28,18 @@ class Compiled:
     def __init__(self, slice_: Slice) -> None:
         self.slice = slice_
         self.program = program = Program(slice_)
-        gates = [program.source.function(gate) for gate in program.gates]
+        subjects = [program.source.function(gate) for gate in program.gates[::2]]
+        flags = [
+            (entry.value, [(program.source.function(flag), flag) for flag in entry.flags])
+            for entry in program.presumed
+        ]
         self.rows = rows = Rows(program)
-        self.gates = [rows.codes[name] for name in gates]
+        self.flags: list[tuple[str | bool, list[tuple[Code, tree.Tree | None]]]] = [
+            (value, [(rows.codes[name], flag if of_unknowns(flag) else None) for name, flag in each])
+            for value, each in flags
+        ]
+        self.subjects = [rows.codes[name] for name in subjects]
         self.live = rows.live
-        self.at_hand = rows.rows
         self.axes_of_rows = [
             (row.bit, program.axes_of(list(row.instance.trees(program.gates))))
             for row in rows.rows
@@ -80,156 +71,107 @@ class Compiled:
     def over_readings(self, values: Values, at: dt.datetime) -> Answer:
         live, pending = self.live(values)
         if not live & self.rows.reading and not self.program.gate_axes:
-            sole = self.sole(values, at, live, pending, NO_READINGS)
-            return Answer(
-                outcome=sole.outcome,
-                basis="assured",
-                may_still_be=tuple(sorted(sole.may_still_be)) if sole.may_still_be else (),
-                by_reading=NO_READINGS,  # type: ignore[arg-type]  # empty
-                asks=self.program.bits.asks(sole.asks),
-                certain=tuple(sole.certain),
-                undecided=tuple(sole.undecided),
-            )
+            return self.sole(values, at, live, pending, NO_READINGS)
         readings = combinations(self.slice, self.axes(live))
-        soles = [self.sole(values, at, live, pending, reading) for reading in readings]
+        soles = [self.sole(values, at, live, pending.copy(), reading) for reading in readings]
         outcomes = [sole.outcome for sole in soles]
         outcome = joined_outcomes(outcomes)
         still: set[str] = set().union(*(sole.may_still_be for sole in soles))
         if len(set(outcomes)) > 1:
             still |= {class_of(each) for each in outcomes} - {"open"}
         certain = set(soles[0].certain).intersection(*(sole.certain for sole in soles))
-        undecided = (
-            set().union(*(sole.undecided for sole in soles), *(sole.certain for sole in soles)) - certain
-        )
-        mask = 0
-        for sole in soles:
-            mask |= sole.asks
+        found = set().union(*(sole.undecided for sole in soles), *(sole.certain for sole in soles))
         return Answer(
             outcome=outcome,
             basis="assured",
             may_still_be=tuple(sorted(still - {class_of(outcome)})),
             by_reading=by_reading(readings, outcomes),
-            asks=self.program.bits.asks(mask),
+            asks=tuple(sorted({path for sole in soles for path in sole.asks})),
             certain=tuple(sorted(certain)),
-            undecided=tuple(sorted(undecided)),
+            undecided=tuple(sorted(found - certain)),
         )
 
-    def sole(  # noqa: C901, PLR0912, PLR0915 -- the one loop that has to be fast: a call costs as much as a rule
+    def sole(
         self,
         values: Values,
         at: dt.datetime,
         live: int,
         pending: list[Pending],
         readings: Mapping[str, str],
-    ) -> Sole:
-        """Everything under one reading, of what the facts leave one by one."""
+    ) -> Answer:
+        """The answer under one reading of every axis, of the rows that the facts leave one by one. What is
+        left undecided on the way is added to `pending`."""
         table = self.rows
-        presumptions = self.presumptions(values, at, readings) if live & table.presuming else None
-        more: list[Pending] = []
-        for rows, others, code in table.tests:
-            if live & rows:
-                try:
-                    found = code(values, at, readings, presumptions)
-                except Exception:  # noqa: BLE001 -- a part that can't be evaluated never lets anything through
-                    found = HUMAN
-                if found < 0:
-                    live &= others
-                elif found:
-                    more.append((rows, found))
-        asked: list[Row] = []
-        able = 0
-        left = live & table.questions
-        at_hand = self.at_hand
-        while left:
-            low = left & -left
-            left ^= low
-            row = at_hand[low.bit_length() - 1]
-            able |= row.able
-            asked.append(row)
-        able &= live
-        if able:
-            for rows, others, code in table.later:
-                if able & rows:
-                    try:
-                        found = code(values, at, readings, presumptions)
-                    except Exception:  # noqa: BLE001 -- an exception that can't be evaluated lifts nothing
-                        found = HUMAN
-                    if found < 0:
-                        able &= others
-                    elif found:
-                        more.append((rows, found))
-        if pending:
-            more += pending
+        live = table.test(values, at, readings, self, live, pending)
         soft = 0
-        for rows, _ in more:
+        for rows, _ in pending:
             soft |= rows
+        firm = live & ~soft
         certain: list[str] = []
         undecided: list[str] = []
         open_: list[Row] = []
-        mask = lifts = unsure = may_be_forbidden = 0
-        is_forbidden = required = may_be_required = False
-        for row in asked:
-            key, kind, bit, of, _, _ = row
-            if kind == "open":
-                if of & able:
-                    of &= able
-                    sure = of & ~soft
-                    if sure:
-                        lifts |= self.mildest(sure)
+        lifted: list[int] = []
+        mask = unsure = may_be_forbidden = may_be_required = 0
+        forbidden = required = False
+        for column, byte in zip(table.columns, (live >> table.first).to_bytes(table.size, "little")):  # noqa: B905 -- as long as each other
+            for row in column[byte] if byte else ():
+                key, kind, bit, able, _, _ = row
+                if kind == "open":
+                    if able & firm:
+                        lifted.append(able & firm)
                         continue
-                    unsure |= bit | of
+                    if not (able & live or bit & soft):
+                        certain.append(key)
+                        required = True
+                        continue
+                    may_be_required |= bit | able & live
+                elif kind == "prohibition":
+                    if not bit & soft:
+                        certain.append(key)
+                        forbidden = True
+                        continue
+                    may_be_forbidden |= bit
+                elif kind == "walked_flag":
+                    waits = self.waits(row.instance, values, at, readings)
+                    if waits < 0:
+                        continue
+                    mask |= waits
                 elif bit & soft:
+                    if kind == "flag":
+                        continue
                     unsure |= bit
                 else:
-                    certain.append(key)
-                    required = True
-                    continue
-                may_be_required = True
-            elif kind == "prohibition":
-                if not bit & soft:
-                    certain.append(key)
-                    is_forbidden = True
-                    continue
-                may_be_forbidden |= bit
-            elif kind == "walked_flag":
-                waits = self.waits(row.instance, values, at, readings)
-                if waits < 0:
-                    continue
-                mask |= waits
-            elif bit & soft:
-                if kind == "flag":
-                    continue
-                unsure |= bit
-            else:
-                mask |= HUMAN
-            undecided.append(key)
-            open_.append(row)
-        if is_forbidden:
-            return Sole("prohibited", 0, frozenset(), certain, undecided)
-        still = {"prohibited"} if may_be_forbidden else set()
-        if required:
-            return Sole(
-                "license_required", hangs_on(more, may_be_forbidden), frozenset(still), certain, undecided
-            )
-        if open_:
-            mask |= hangs_on(more, unsure | may_be_forbidden)
-            if may_be_required:
-                still.add("license_required")
-            curable = not mask & HUMAN or all(
+                    mask |= HUMAN
+                undecided.append(key)
+                open_.append(row)
+        outcome: Outcome
+        still: tuple[str, ...] = ("prohibited",) if may_be_forbidden else ()
+        if forbidden:
+            outcome, still, mask = "prohibited", (), 0
+        elif required:
+            outcome, mask = "license_required", hangs_on(pending, may_be_forbidden)
+        elif open_:
+            mask |= hangs_on(pending, unsure | may_be_required | may_be_forbidden)
+            outcome = "needs_facts"
+            if mask & HUMAN and not all(
                 self.rails(row.instance, row.reason, values, at, readings).may_false for row in open_
-            )
-            if curable:
-                still.add("permitted")
-            return Sole(
-                "needs_facts" if curable else "needs_human", mask, frozenset(still), certain, undecided
-            )
-        return Sole(
-            self.permitted(lifts, values, at, readings, presumptions), 0, frozenset(), certain, undecided
+            ):
+                outcome = "needs_human"
+            else:
+                still = ("permitted", *still)
+            if may_be_required:
+                still = ("license_required", *still)
+        else:
+            outcome = self.permitted(live, lifted, values, at, readings)
+        return Answer(
+            outcome=outcome,
+            basis="assured",
+            may_still_be=still,
+            by_reading=BY_NONE,
+            asks=self.program.bits.asks(mask) if mask else (),
+            certain=tuple(certain),
+            undecided=tuple(undecided),
         )
-
-    def mildest(self, sure: int) -> int:
-        """The exceptions of the least burdensome class among those that surely lift."""
-        return next(sure & of for _, of in self.rows.ranks if sure & of)
 
     def waits(self, instance: Instance, values: Values, at: dt.datetime, readings: Mapping[str, str]) -> int:
         """What a flag that speaks of the unknown holds open: a mask, or -1 for nothing."""
@@ -247,15 +189,20 @@ class Compiled:
 
     def presumptions(self, values: Values, at: dt.datetime, readings: Mapping[str, str]) -> Presumptions:
         """What stands in for each presumed term: its value, or a taint where a red flag defeats it."""
-        found: Presumptions = []
-        for value, asks in self.presumed(values, at, readings).values():
-            if asks is None:
-                found.append(value)
-            else:
-                mask = 0
-                for path in asks:
-                    mask |= self.program.bits(path)
-                found.append(Tainted("red_flag", mask=mask))
+        found: Presumptions = [None] * len(self.flags)
+        walk: Walk | None = None
+        for number, (value, flags) in enumerate(self.flags):
+            taint: int | None = None
+            for code, slow in flags:
+                if slow is None:
+                    if code(values, at, readings, found) == 0:
+                        taint = taint or 0
+                    continue
+                walk = walk or self.walk(values, at, readings)
+                rails = walk.read(slow)
+                if rails.true:
+                    taint = (taint or 0) | self.mask(rails._replace(humans=NONE))
+            found[number] = value if taint is None else Tainted("red_flag", mask=taint)
         return found
 
     def presumed(
@@ -305,27 +252,24 @@ class Compiled:
 
     def permitted(
         self,
-        lifts: int,
+        live: int,
+        lifted: list[int],
         values: Values,
         at: dt.datetime,
         readings: Mapping[str, str],
-        presumptions: Presumptions | None,
     ) -> Outcome:
-        """Which permission it is, when nothing is open."""
-        if lifts:
-            return next(LIFTED[name] for name, of in reversed(self.rows.ranks) if lifts & of)
+        """Which permission it is, when nothing is open. Of what surely lifts a requirement, the least
+        burdensome counts; of these, the most burdensome names the outcome."""
+        for outcome, of, milder in self.rows.ranks:
+            if any(sure & of and not sure & milder for sure in lifted):
+                return outcome
         if not self.slice.acts:
             return self.without_acts()
-        if presumptions is None and self.program.presumed:
-            presumptions = self.presumptions(values, at, readings)
-        subject_somewhere = False
-        for number in range(0, len(self.gates), 2):
-            subject = self.gates[number](values, at, readings, presumptions)
-            if subject >= 0:
-                subject_somewhere = True
-                if self.gates[number + 1](values, at, readings, presumptions) >= 0:
-                    return "no_license_required"
-        return "not_an_event" if subject_somewhere else "not_subject"
+        if live & self.rows.acts:
+            return "no_license_required"
+        presumptions = self.presumptions(values, at, readings)
+        subjects = (subject(values, at, readings, presumptions) for subject in self.subjects)
+        return "not_an_event" if any(code >= 0 for code in subjects) else "not_subject"
 
     def without_acts(self) -> Outcome:
         return "no_license_required" if self.slice.own_gate else "needs_human"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from carnet.engine.compiled import Compiled
 from carnet.engine.ground import PARTY, ground
-from carnet.engine.program import BURDEN, Instance, Lifting, combinations
+from carnet.engine.program import LIFTED, Instance, Lifting, combinations
 from carnet.engine.readings import CLOSED, joined_outcomes
 from carnet.engine.trace import Rails, conjunction, disjunction, human, negated
 from carnet.model.determination import (
@@ -149,7 +149,7 @@ class Report:
         """Which exceptions surely lift; the least burdensome is the one that is used."""
         surely = [each for each in able if truth_of(self.read(each.whole)) == "true"]
         if surely and truth_of(rails) != "false":
-            best = min(surely, key=lambda each: BURDEN.index(each.exception.class_)).exception
+            best = min(surely, key=lambda each: list(LIFTED).index(each.exception.class_)).exception
             self.used[best.id] = best
         return tuple(sorted(each.exception.id for each in surely))
 
@@ -258,7 +258,7 @@ class Report:
             truth = truth_of(rails)
             live = self.live & ~self.engine.rows.of_other_acts(stage.number)
             soles = [
-                self.engine.sole(self.values, self.at, live, self.pending, readings)
+                self.engine.sole(self.values, self.at, live, self.pending.copy(), readings)
                 for readings in self.readings
             ]
             outcome = joined_outcomes([sole.outcome for sole in soles])

@@ -4,19 +4,24 @@ evaluated is in `carnet.engine.rows` and `carnet.engine.compiled`.
 Every question is an *instance*: a rule, or what no rule covers, or a red flag, for an act.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 
 from msgspec import Struct
 
 from carnet.engine.codegen import Bits, Source
 from carnet.engine.ground import PARTY, ground, inner
+from carnet.model.determination import Outcome
 from carnet.model.errors import Problem, RulesError
 from carnet.rules import blocks, tree
 from carnet.rules.slices import Slice, Stage
 
-BURDEN = ("carve_out", "authorization", "license_exception")
-"""What lifts a requirement, the least burdensome first."""
+LIFTED: Mapping[str, Outcome] = {
+    "carve_out": "no_license_required",
+    "authorization": "authorized",
+    "license_exception": "license_exception",
+}
+"""What lifts a requirement, the least burdensome first, and the permission that it gives."""
 
 
 class Lifting(Struct, frozen=True):
@@ -211,7 +216,7 @@ class Program:
                 continue
             for suffix, stage, gates in self.placed(flag, tree.speaks_of(flag.when, "act")):
                 node = ground(resolved.when, self.slice, stage.act if stage else None)
-                slow = any(isinstance(part, tree.IsUnknown) for part in tree.parts_of(node))
+                slow = of_unknowns(node)
                 kind = "walked_flag" if slow else "open_flag" if flag.open_when_unknown else "flag"
                 yield Instance(
                     f"flag:{flag.id}{suffix}", kind, flag, stage.number if stage else None, gates, node
@@ -226,6 +231,11 @@ class Program:
             if found
             else []
         )
+
+
+def of_unknowns(node: tree.Tree) -> bool:
+    """Whether the condition asks what is unknown; that can only be walked."""
+    return any(isinstance(part, tree.IsUnknown) for part in tree.parts_of(node))
 
 
 def combinations(slice_: Slice, axes: frozenset[str]) -> list[dict[str, str]]:

@@ -1,14 +1,15 @@
-"""The questions of a slice, and the exceptions that may lift them, as rows: one bit of a whole number each. A
-row is a conjunction. Here is which known fact makes a row false by itself, and which parts have to be
-evaluated; how an answer is put together is in `carnet.engine.compiled`."""
+"""The questions of a slice, its acts, and the exceptions that may lift a question, as rows: one bit of a
+whole number each. A row is a conjunction. Here is which known fact makes a row false by itself, and which
+parts have to be evaluated; how an answer is put together is in `carnet.engine.compiled`."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from carnet.engine.codegen import HUMAN, Code
 from carnet.engine.ground import PARTY
-from carnet.engine.program import BURDEN, Instance, Lifting, Program
+from carnet.engine.program import LIFTED, Instance, Lifting, Program, combinations
+from carnet.model.determination import Outcome
 from carnet.model.facts import Known, Values
 from carnet.model.time import Days
 from carnet.rules import tree
@@ -17,6 +18,7 @@ OTHER = "\0any other"
 MOST_KEPT = 4096
 """Values of one path whose effect is kept."""
 
+Readings = list[dict[str, str]]
 Pending = tuple[int, int]
 """Rows that a part leaves undecided, and what that part hangs on."""
 
@@ -32,14 +34,6 @@ class Row(NamedTuple):
     able: int
     instance: Instance
     reason: str | None
-
-
-class Test(NamedTuple):
-    """A part that reads several facts, the rows that have it, and all others."""
-
-    rows: int
-    others: int
-    code: Code
 
 
 def conjuncts(node: tree.Tree, *, denied: bool = False) -> Iterator[tree.Tree]:
@@ -61,63 +55,120 @@ def conjuncts(node: tree.Tree, *, denied: bool = False) -> Iterator[tree.Tree]:
             yield tree.Not(node) if denied else node
 
 
+class Column(dict[int, tuple[Row, ...]]):
+    """Eight rows: by a byte, those of its bits. Made as they are asked for."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        super().__init__()
+        self.rows = rows
+
+    def __missing__(self, byte: int) -> tuple[Row, ...]:
+        found = self[byte] = tuple(row for number, row in enumerate(self.rows) if byte >> number & 1)
+        return found
+
+
 class Rows:
-    """All rows of a program: questions in the order of their keys, then exceptions."""
+    """All rows of a program: exceptions, acts, then questions in the order of their keys. `scan` looks at the
+    facts one by one, `test` evaluates the parts that read several."""
 
     def __init__(self, program: Program) -> None:
-        questions = sorted(
+        self.program = program
+        asked = sorted(
             (
-                (instance.question(reason), reason, able, instance)
+                (instance.question(reason), instance, reason, able)
                 for instance in program.instances
                 for reason, able in instance.reasons or ((None, ()),)
             ),
             key=lambda question: question[0],
         )
-        places: dict[Lifting, int] = {}
-        self.rows: list[Row] = []
-        parts: dict[tree.Tree, int] = {}
-        for number, (key, reason, able, instance) in enumerate(questions):
-            mask = 0
-            for lifting in able:
-                mask |= 1 << places.setdefault(lifting, len(questions) + len(places))
-            self.rows.append(Row(key, instance.kind, 1 << number, mask, instance, reason))
-            written = [program.gates[gate] for gate in instance.gates]
-            if instance.kind != "walked_flag":
-                written.append(instance.when)
-            for part in conjuncts(tree.And(tuple(written))):
-                parts[part] = parts.get(part, 0) | 1 << number
-        for lifting, number in places.items():
-            for part in conjuncts(lifting.whole):
-                parts[part] = parts.get(part, 0) | 1 << number
-        self.all = (1 << len(questions) + len(places)) - 1
-        self.questions = (1 << len(questions)) - 1
-        self.ranks = [
-            (name, sum(1 << number for lifting, number in places.items() if lifting.exception.class_ == name))
-            for name in BURDEN
+        liftings = list(dict.fromkeys(lifting for _, _, _, able in asked for lifting in able))
+        bits = {lifting: 1 << number for number, lifting in enumerate(liftings)}
+        self.first = len(liftings) + len(program.slice.acts)
+        self.exceptions = (1 << len(liftings)) - 1
+        self.acts = (1 << self.first) - 1 & ~self.exceptions
+        self.rows = [
+            Row(key, instance.kind, 1 << number, sum(bits[each] for each in able), instance, reason)
+            for number, (key, instance, reason, able) in enumerate(asked, self.first)
         ]
+        self.all = (1 << self.first + len(asked)) - 1
+        self.ranks: list[tuple[Outcome, int, int]] = []
+        milder = 0
+        for name, outcome in LIFTED.items():
+            of = sum(bit for lifting, bit in bits.items() if lifting.exception.class_ == name)
+            self.ranks.insert(0, (outcome, of, milder))
+            milder |= of
         self.reading = self.where(lambda instance: bool(program.axes_of(list(instance.trees(program.gates)))))
         self.presuming = self.where(lambda instance: program.presumes(list(instance.trees(program.gates))))
-        names = {part: program.source.function(part) for part in parts}
-        self.codes = codes = program.source.made()
+        self.presuming |= self.acts if program.presumes(program.gates) else 0
         self.tables: dict[str, Table] = {}
-        self.tests: list[Test] = []
-        self.later: list[Test] = []
-        start = self.all
+        self.size = len(self.rows) + 7 >> 3
+        self.columns = [Column(self.rows[n : n + 8]) for n in range(0, len(self.rows), 8)]
+        self.fill(self.parts(bits))
+
+    def parts(self, bits: Mapping[Lifting, int]) -> dict[tree.Tree, int]:
+        """Every part of a row, with the rows that have it."""
+        found: dict[tree.Tree, int] = {}
+        for row in self.rows:
+            written = [self.program.gates[gate] for gate in row.instance.gates]
+            if row.kind != "walked_flag":
+                written.append(row.instance.when)
+            for part in set(conjuncts(tree.And(tuple(written)))):
+                found[part] = found.get(part, 0) | row.bit
+        others = [(lifting.whole, bit) for lifting, bit in bits.items()]
+        for number in range(len(self.program.slice.acts)):
+            gates = tuple(self.program.gates[2 * number : 2 * number + 2])
+            others.append((tree.And(gates), self.exceptions + 1 << number))
+        for whole, bit in others:
+            for part in set(conjuncts(whole)):
+                found[part] = found.get(part, 0) | bit
+        return found
+
+    def fill(self, parts: Mapping[tree.Tree, int]) -> None:
+        """Sorts the parts by what they read, and makes `scan` and `test`."""
+        source, start = self.program.source, self.all
+        several: list[tuple[tree.Tree, int]] = []
+        found: list[tuple[str, tree.Tree, int, str, Readings | None]] = []
         for part, rows in sorted(parts.items(), key=lambda entry: -entry[1].bit_count()):
-            code = codes[names[part]]
-            path = None if program.presumes([part]) else path_of(part)
+            path = None if self.program.presumes([part]) else path_of(part)
             if part == tree.FALSE:
                 start &= ~rows
             elif path is not None:
-                table = self.tables.setdefault(path, Table(path, self.all))
-                table.parts.append((code, rows))
-                table.nodes.append(part)
+                found.append((path, part, rows, source.function(part), None))
             else:
-                test = Test(rows, self.all & ~rows, code)
-                (self.tests if rows & self.questions else self.later).append(test)
+                several.append((part, rows))
+                if not any(isinstance(node, tree.Resolved) for node in tree.parts_of(part)):
+                    name = source.function(part)
+                    readings = combinations(self.program.slice, self.program.axes_of([part]))
+                    paths = {path_of_term(term) for term in tree.terms_of(part)} - {None}
+                    found += [(path, part, rows, name, readings) for path in sorted(filter(None, paths))]
+        source.add("test(V, at, R, engine, live, pending)", list(self.tests(several)))
+        self.codes = source.made()
+        self.test: Callable[..., int] = self.codes["test"]
+        nothing = [None] * len(self.program.presumed)
+        for path, part, rows, name, ways in found:
+            table = self.tables.setdefault(path, Table(path, self.all, nothing))
+            table.parts.append(Part(part, self.codes[name], rows, ways))
         for table in self.tables.values():
-            table.fill(program.sets)
+            table.fill(self.program.sets)
         self.scan = self.scanner(start)
+
+    def tests(self, parts: list[tuple[tree.Tree, int]]) -> Iterator[str]:
+        """Source that evaluates each part if it still matters; exceptions come last, and only where there
+        is something to lift. What can't be evaluated is left to a human."""
+        yield "g, P = V.get, None"
+        for part, rows in sorted(parts, key=lambda entry: not entry[1] & ~self.exceptions):
+            yield (
+                f"if live & {rows} and live & {self.served(rows)}:"
+                if rows & self.exceptions
+                else f"if live & {rows}:"
+            )
+            if self.program.presumes([part]):
+                yield "    if P is None: P = engine.presumptions(V, at, R)"
+            yield f"    try: x = {self.program.source.expression(part)}"
+            yield f"    except Exception: x = {HUMAN}"
+            yield f"    if x < 0: live &= {self.all & ~rows}"
+            yield f"    elif x: pending.append(({rows}, x))"
+        yield "return live"
 
     def where(self, test: Callable[[Instance], bool]) -> int:
         """The questions of the instances for which the test holds."""
@@ -126,6 +177,11 @@ class Rows:
             for instance in {r.instance.key: r.instance for r in self.rows}.values()
         }
         return sum(row.bit for row in self.rows if kept[row.instance.key])
+
+    def served(self, rows: int) -> int:
+        """The rows for whose sake these rows matter: themselves, or the questions that they may lift."""
+        able = rows & self.exceptions
+        return rows & ~able | sum(row.bit for row in self.rows if row.able & able)
 
     def of_other_acts(self, act: int) -> int:
         """The questions that are read for another act only."""
@@ -147,9 +203,14 @@ class Rows:
         single facts leave undecided. Written out fact by fact: this is where a decision's time goes."""
         names: dict[str, object] = {"bisect": bisect_right}
         lines = [f"    live = {start}"]
-        for number, table in enumerate(self.tables.values()):
-            lines.append(f"    v = g({table.path!r})")
-            lines += table.source(str(number), names)
+        questions = self.all & ~self.exceptions & ~self.acts
+        for number, table in enumerate(
+            sorted(self.tables.values(), key=lambda table: -table.power(questions))
+        ):
+            lines.append(f"    if live & {self.served(table.rows())}:")
+            lines += [
+                f"        {line}" for line in (f"v = g({table.path!r})", *table.source(str(number), names))
+            ]
         text = "\n".join(["def scan(g, pending):", *lines, "    return live"])
         exec(compile(text, "<rows>", "exec"), names)  # noqa: S102 -- made of numbers and quoted paths only
         return names["scan"]  # type: ignore[return-value]  # the function that the text defines
@@ -167,32 +228,71 @@ def path_of(part: tree.Tree) -> str | None:
     if len(terms) != 1:
         return None
     term = terms.pop()
+    return path_of_term(term)
+
+
+def path_of_term(term: tree.Term) -> str | None:
+    """The path of a fact of the transaction; None for what is read of an act or of the party at hand."""
     return None if term.entity in ("act", PARTY) else f"{term.entity}.{term.name}"
+
+
+class Part(NamedTuple):
+    """A part that reads a fact. With `readings` it reads more than that fact, and the fact can only close it:
+    under every one of them."""
+
+    node: tree.Tree
+    code: Code
+    rows: int
+    readings: Readings | None
 
 
 class Table:
     """What the values of one fact do to the parts that read nothing else. `sure` has the values that leave
     nothing undecided."""
 
-    def __init__(self, path: str, rows: int) -> None:
-        self.path, self.all = path, rows
-        self.parts: list[tuple[Code, int]] = []
-        self.nodes: list[tree.Tree] = []
+    def __init__(self, path: str, rows: int, nothing: list[None]) -> None:
+        self.path, self.all, self.nothing = path, rows, nothing
+        self.parts: list[Part] = []
         self.sure: dict[Known, int] = {}
         self.kept: dict[tuple[type, Known | None], tuple[int, list[Pending]]] = {}
+
+    def nodes(self) -> Iterator[tree.Tree]:
+        """Every atom that reads the fact."""
+        for part in self.parts:
+            for node in tree.parts_of(part.node):
+                value = getattr(node, "term", getattr(node, "value", None))
+                if isinstance(value, tree.Term) and path_of_term(value) == self.path:
+                    yield node
+
+    def rows(self) -> int:
+        """The rows that have one of the parts."""
+        found = 0
+        for part in self.parts:
+            found |= part.rows
+        return found
+
+    def power(self, questions: int) -> float:
+        """How many of the questions a value closes, on average over those that do different things."""
+        effects = {live for live, _ in self.kept.values()} | set(self.sure.values())
+        if not effects or any(isinstance(node, tree.Holds) for node in self.nodes()):
+            effects = {self.effect(True)[0], self.effect(False)[0]}
+        numbers = sorted(self.numbers())
+        if numbers:
+            effects = {self.effect(n)[0] for n in (numbers[0] - 1, *numbers, numbers[-1] + 1)}
+        return sum((questions & ~live).bit_count() for live in effects) / len(effects)
 
     def effect(self, value: Known | None) -> tuple[int, list[Pending]]:
         """The rows that the value does not close, and what it leaves undecided."""
         live, pending = self.all, []
         facts = {} if value is None else {self.path: value}
-        for code, rows in self.parts:
+        for _, code, rows, readings in self.parts:
             try:
-                found = code(facts, None, {}, ())
+                found = max(code(facts, None, each, self.nothing) for each in readings or ({},))
             except Exception:  # noqa: BLE001 -- a part that can't be evaluated never lets anything through
                 found = HUMAN
             if found < 0:
                 live &= ~rows
-            elif found:
+            elif found and readings is None:
                 pending.append((rows, found))
         return live, pending
 
@@ -223,7 +323,7 @@ class Table:
         """Tables the texts that the parts name, alike ones together, and what any other text does."""
         self.kept[str, OTHER] = self.effect(OTHER)
         groups: set[frozenset[str]] = set()
-        for node in (each for part in self.nodes for each in tree.parts_of(part)):
+        for node in self.nodes():
             if isinstance(node, tree.Equals) and isinstance(node.literal, str):
                 groups.add(frozenset({node.literal}))
             elif isinstance(node, tree.In):
@@ -243,15 +343,15 @@ class Table:
         """The lines that take the fact `v` into account."""
         names |= {f"other{number}": self.other, f"sure{number}": self.sure.get}
         other = f"other{number}(v, pending)"
-        kinds = {type(node) for part in self.nodes for node in tree.parts_of(part)}
+        kinds = {type(node) for node in self.nodes()}
         numbers = sorted(self.numbers())
         if tree.Holds in kinds:
             (true, some), (false, more) = self.effect(True), self.effect(False)
             if not some and not more:
                 return [
-                    f"    if v is True: live &= {true}",
-                    f"    elif v is False: live &= {false}",
-                    f"    else: live &= {other}",
+                    f"if v is True: live &= {true}",
+                    f"elif v is False: live &= {false}",
+                    f"else: live &= {other}",
                 ]
         if numbers:
             cuts = sorted({cut for number in numbers for cut in (number, number + 1)})
@@ -259,18 +359,18 @@ class Table:
             if not any(pending for _, pending in effects):
                 names |= {f"cuts{number}": cuts, f"live{number}": [live for live, _ in effects]}
                 known = f"live{number}[bisect(cuts{number}, v)]"
-                return [f"    live &= {known} if v.__class__ is int else {other}"]
+                return [f"live &= {known} if v.__class__ is int else {other}"]
         live, _ = self.kept[str, OTHER]
         unsure = any(pending for _, pending in self.kept.values())
         ordinary = "" if unsure else f"{live} if v.__class__ is str else "
         return [
-            f"    m = sure{number}(v)",
-            f"    live &= m if m is not None else {ordinary}{other}",
+            f"m = sure{number}(v)",
+            f"live &= m if m is not None else {ordinary}{other}",
         ]
 
     def numbers(self) -> Iterator[int]:
-        """The whole numbers that the parts name."""
-        for node in (each for part in self.nodes for each in tree.parts_of(part)):
+        """The whole numbers that the fact is held against."""
+        for node in self.nodes():
             literal = getattr(node, "literal", None)
             if isinstance(literal, int):
                 yield literal

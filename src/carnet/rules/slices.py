@@ -135,7 +135,7 @@ def slice_at(rulebook: Rulebook, at: dt.datetime, known: dt.datetime, choices: C
     if instants is None:
         instants = book.at.setdefault((knew, limit), change_instants(rulebook, known, choices))
     position = bisect_right(instants, at)
-    key = (knew, position, limit, tuple(sorted(choices.readings.items())))
+    key = (knew, position, limit, tuple(sorted(choices.readings.items())) if choices.readings else ())
     found = book.slices.get(key)
     if found is None:
         start = instants[position - 1] if position else None
