@@ -24,7 +24,7 @@ FAMILY = tuple(
         *(f"carnet.rules.{part}" for part in ("slices", "resolve")),
         *(
             f"carnet.engine.{part}"
-            for part in ("compiled", "rows", "program", "codegen", "trace", "readings", "ground")
+            for part in ("compiled", "rows", "tables", "program", "codegen", "trace", "readings", "ground")
         ),
     )
     if find_spec(name) is not None

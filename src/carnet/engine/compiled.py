@@ -9,7 +9,8 @@ from threading import Lock
 from carnet.engine.codegen import HUMAN, Code, Tainted
 from carnet.engine.program import Instance, Program, combinations, of_unknowns
 from carnet.engine.readings import CLOSED, by_reading, class_of, joined_outcomes
-from carnet.engine.rows import Pending, Row, Rows
+from carnet.engine.rows import Row, Rows
+from carnet.engine.tables import Pending
 from carnet.engine.trace import NONE, Rails, Walk, conjunction, disjunction, human, negated
 from carnet.model.determination import Answer, Outcome
 from carnet.model.facts import Known, Values

@@ -6,23 +6,12 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from carnet.engine.codegen import HUMAN, Code
-from carnet.engine.ground import PARTY
+from carnet.engine.codegen import HUMAN
 from carnet.engine.program import LIFTED, Instance, Lifting, Program, combinations
+from carnet.engine.tables import Part, Pending, Readings, Table, path_of, path_of_term
 from carnet.model.determination import Outcome
 from carnet.model.facts import Known, Values
-from carnet.model.time import Days
 from carnet.rules import tree
-
-OTHER = "\0any other"
-MOST_KEPT = 4096
-"""Values of one path whose effect is kept."""
-
-Readings = list[dict[str, str]]
-Pending = tuple[int, int]
-"""Rows that a part leaves undecided, and what that part hangs on."""
-
-ONE_FACT = (tree.Holds, tree.Equals, tree.In, tree.Compare, tree.Quantified, tree.Not, tree.And, tree.Or)
 
 
 class Row(NamedTuple):
@@ -139,8 +128,8 @@ class Rows:
                 if not any(isinstance(node, tree.Resolved) for node in tree.parts_of(part)):
                     name = source.function(part)
                     readings = combinations(self.program.slice, self.program.axes_of([part]))
-                    paths = {path_of_term(term) for term in tree.terms_of(part)} - {None}
-                    found += [(path, part, rows, name, readings) for path in sorted(filter(None, paths))]
+                    paths = filter(None, {path_of_term(term) for term in tree.terms_of(part)})
+                    found += [(path, part, rows, name, readings) for path in sorted(paths)]
         source.add("test(V, at, R, engine, live, pending)", list(self.tests(several)))
         self.codes = source.made()
         self.test: Callable[..., int] = self.codes["test"]
@@ -204,9 +193,8 @@ class Rows:
         names: dict[str, object] = {"bisect": bisect_right}
         lines = [f"    live = {start}"]
         questions = self.all & ~self.exceptions & ~self.acts
-        for number, table in enumerate(
-            sorted(self.tables.values(), key=lambda table: -table.power(questions))
-        ):
+        ordered = sorted(self.tables.values(), key=lambda table: -table.power(questions))
+        for number, table in enumerate(ordered):
             lines.append(f"    if live & {self.served(table.rows())}:")
             lines += [
                 f"        {line}" for line in (f"v = g({table.path!r})", *table.source(str(number), names))
@@ -214,163 +202,3 @@ class Rows:
         text = "\n".join(["def scan(g, pending):", *lines, "    return live"])
         exec(compile(text, "<rows>", "exec"), names)  # noqa: S102 -- made of numbers and quoted paths only
         return names["scan"]  # type: ignore[return-value]  # the function that the text defines
-
-
-def path_of(part: tree.Tree) -> str | None:
-    """The one fact that a part reads; None if there are several, or something else counts."""
-    terms: set[tree.Term] = set()
-    for node in tree.parts_of(part):
-        if not isinstance(node, ONE_FACT):
-            return None
-        if isinstance(node, tree.Equals | tree.In) and not isinstance(node.value, tree.Term):
-            return None
-        terms |= set(tree.terms_of(node))
-    if len(terms) != 1:
-        return None
-    term = terms.pop()
-    return path_of_term(term)
-
-
-def path_of_term(term: tree.Term) -> str | None:
-    """The path of a fact of the transaction; None for what is read of an act or of the party at hand."""
-    return None if term.entity in ("act", PARTY) else f"{term.entity}.{term.name}"
-
-
-class Part(NamedTuple):
-    """A part that reads a fact. With `readings` it reads more than that fact, and the fact can only close it:
-    under every one of them."""
-
-    node: tree.Tree
-    code: Code
-    rows: int
-    readings: Readings | None
-
-
-class Table:
-    """What the values of one fact do to the parts that read nothing else. `sure` has the values that leave
-    nothing undecided."""
-
-    def __init__(self, path: str, rows: int, nothing: list[None]) -> None:
-        self.path, self.all, self.nothing = path, rows, nothing
-        self.parts: list[Part] = []
-        self.sure: dict[Known, int] = {}
-        self.kept: dict[tuple[type, Known | None], tuple[int, list[Pending]]] = {}
-
-    def nodes(self) -> Iterator[tree.Tree]:
-        """Every atom that reads the fact."""
-        for part in self.parts:
-            for node in tree.parts_of(part.node):
-                value = getattr(node, "term", getattr(node, "value", None))
-                if isinstance(value, tree.Term) and path_of_term(value) == self.path:
-                    yield node
-
-    def rows(self) -> int:
-        """The rows that have one of the parts."""
-        found = 0
-        for part in self.parts:
-            found |= part.rows
-        return found
-
-    def power(self, questions: int) -> float:
-        """How many of the questions a value closes, on average over those that do different things."""
-        effects = {live for live, _ in self.kept.values()} | set(self.sure.values())
-        if not effects or any(isinstance(node, tree.Holds) for node in self.nodes()):
-            effects = {self.effect(True)[0], self.effect(False)[0]}
-        numbers = sorted(self.numbers())
-        if numbers:
-            effects = {self.effect(n)[0] for n in (numbers[0] - 1, *numbers, numbers[-1] + 1)}
-        return sum((questions & ~live).bit_count() for live in effects) / len(effects)
-
-    def effect(self, value: Known | None) -> tuple[int, list[Pending]]:
-        """The rows that the value does not close, and what it leaves undecided."""
-        live, pending = self.all, []
-        facts = {} if value is None else {self.path: value}
-        for _, code, rows, readings in self.parts:
-            try:
-                found = max(code(facts, None, each, self.nothing) for each in readings or ({},))
-            except Exception:  # noqa: BLE001 -- a part that can't be evaluated never lets anything through
-                found = HUMAN
-            if found < 0:
-                live &= ~rows
-            elif found and readings is None:
-                pending.append((rows, found))
-        return live, pending
-
-    def other(self, value: Known | None, pending: list[Pending]) -> int:
-        """The effect of a value that is not among the sure ones."""
-        live, more = self.found(value)
-        pending += more
-        return live
-
-    def found(self, value: Known | None) -> tuple[int, list[Pending]]:
-        """The effect of any value; kept, as far as there is room."""
-        key = (value.__class__, value)
-        try:
-            found = self.kept.get(key)
-        except TypeError:
-            return self.effect(value)
-        if found is None and value.__class__ is str:
-            return self.kept[str, OTHER]
-        if found is None:
-            found = self.effect(value)
-            if len(self.kept) < MOST_KEPT:
-                self.kept[key] = found
-                if isinstance(value, frozenset | Days) and not found[1]:
-                    self.sure[value] = found[0]
-        return found
-
-    def fill(self, sets: Callable[[tree.Members], list[frozenset[str]]]) -> None:
-        """Tables the texts that the parts name, alike ones together, and what any other text does."""
-        self.kept[str, OTHER] = self.effect(OTHER)
-        groups: set[frozenset[str]] = set()
-        for node in self.nodes():
-            if isinstance(node, tree.Equals) and isinstance(node.literal, str):
-                groups.add(frozenset({node.literal}))
-            elif isinstance(node, tree.In):
-                groups.update(sets(node.members))
-        alike: dict[tuple[bool, ...], tuple[int, list[Pending]]] = {}
-        for value in frozenset[str]().union(*groups):
-            signature = tuple(value in group for group in groups)
-            if signature not in alike:
-                alike[signature] = self.effect(value)
-            live, pending = alike[signature]
-            if pending:
-                self.kept[str, value] = live, pending
-            else:
-                self.sure[value] = live
-
-    def source(self, number: str, names: dict[str, object]) -> list[str]:
-        """The lines that take the fact `v` into account."""
-        names |= {f"other{number}": self.other, f"sure{number}": self.sure.get}
-        other = f"other{number}(v, pending)"
-        kinds = {type(node) for node in self.nodes()}
-        numbers = sorted(self.numbers())
-        if tree.Holds in kinds:
-            (true, some), (false, more) = self.effect(True), self.effect(False)
-            if not some and not more:
-                return [
-                    f"if v is True: live &= {true}",
-                    f"elif v is False: live &= {false}",
-                    f"else: live &= {other}",
-                ]
-        if numbers:
-            cuts = sorted({cut for number in numbers for cut in (number, number + 1)})
-            effects = [self.effect(cut) for cut in (cuts[0] - 1, *cuts)]
-            if not any(pending for _, pending in effects):
-                names |= {f"cuts{number}": cuts, f"live{number}": [live for live, _ in effects]}
-                known = f"live{number}[bisect(cuts{number}, v)]"
-                return [f"live &= {known} if v.__class__ is int else {other}"]
-        live, _ = self.kept[str, OTHER]
-        unsure = any(pending for _, pending in self.kept.values())
-        ordinary = "" if unsure else f"{live} if v.__class__ is str else "
-        return [
-            f"m = sure{number}(v)",
-            f"live &= m if m is not None else {ordinary}{other}",
-        ]
-
-    def numbers(self) -> Iterator[int]:
-        """The whole numbers that the fact is held against."""
-        for node in self.nodes():
-            literal = getattr(node, "literal", None)
-            if isinstance(literal, int):
-                yield literal
