@@ -1,7 +1,7 @@
 """Running a case of the law: its facts through both engines, and what differs from what it expects. Its form
 is in docs/reference/language.md; what it says of conditions and acts is in `carnet.engine.facets`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import cast, get_args
 
 from carnet.engine import decide, reference
@@ -13,10 +13,12 @@ from carnet.model.time import ANY_DAY, days
 from carnet.model.written import number
 from carnet.rules.blocks import Case
 from carnet.rules.rulebook import Rulebook
-from carnet.rules.syntax import SyntaxProblem, nearest
+from carnet.rules.syntax import ENTITIES, SyntaxProblem, nearest
 from carnet.rules.terms import Terms, TermSpec
 
 ENGINES = (("reference", reference.answer), ("decide", decide.answer))
+
+_ENTITIES = frozenset({*ENTITIES, "parties"} - {"act"})
 
 ANSWERS = ("outcome", "open", "not_open", "asks", "may_still_be", "by_reading", "basis")
 """What a case may expect of an answer; the rest it expects of the facets."""
@@ -36,8 +38,9 @@ def run_case(rulebook: Rulebook, case: Case) -> list[str]:
             if key not in wanted:
                 return [f"`{key}` is nothing that a case may expect{nearest(key, wanted)}"]
         choices = Choices(readings=case.choices)
+        asked = ENGINES if set(ANSWERS) & set(case.expect) else ()
         answers = [
-            (name, engine(rulebook, values, case.at, case.known, choices, stated)) for name, engine in ENGINES
+            (name, engine(rulebook, values, case.at, case.known, choices, stated)) for name, engine in asked
         ]
         found = [
             f"{problem} ({name})" for name, answer in answers for problem in _differences(case.expect, answer)
@@ -52,13 +55,24 @@ def values_of(given: Mapping[str, object], terms: Terms) -> Values:
 
     Raises InputError for a path that no term has and for a value that does not fit its term.
     """
-    return {path: _value(path, raw, terms) for path, raw in given.items()}
+    return {path: _value(path, raw, terms) for path, raw in _by_path(given)}
+
+
+def _by_path(given: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """The facts by path: `{ item.form = "weights" }` is a table in a table."""
+    for key, raw in given.items():
+        if key in _ENTITIES and isinstance(raw, dict):
+            yield from ((f"{key}.{name}", inner) for name, inner in raw.items())
+        else:
+            yield key, raw
 
 
 def stated_of(given: Mapping[str, object], terms: Terms) -> Values:
     """What is only stated: the values of `{ stated = … }`."""
     said = {
-        path: raw["stated"] for path, raw in given.items() if isinstance(raw, dict) and set(raw) == {"stated"}
+        path: raw["stated"]
+        for path, raw in _by_path(given)
+        if isinstance(raw, dict) and set(raw) == {"stated"}
     }
     return values_of(said, terms)
 

@@ -67,14 +67,14 @@ def acts_of(world: World) -> list[Act]:
 def placed(
     world: World, acts: list[Act], rule: blocks.Rule | blocks.RedFlag
 ) -> list[tuple[str, World, Kleene]]:
-    """Where a rule is read: the suffix of its key, the world with the act at hand, and the gate."""
+    """Where a rule is read: the suffix of its key, the world with the act at hand, and the gate. An act that
+    is known absent asks nothing."""
     behind_scope = isinstance(rule, blocks.Rule) and rule.gate == "scope"
     if not behind_scope and not reads_act(world, rule):
         return [("", world, TRUE)]
+    gated = [(act, act.value if behind_scope else act.happens) for act in acts if act.regime == rule.regime]
     return [
-        (f"@{act.number}", structs.replace(world, act=act.act), act.value if behind_scope else act.happens)
-        for act in acts
-        if act.regime == rule.regime
+        (f"@{act.number}", structs.replace(world, act=act.act), gate) for act, gate in gated if not gate.false
     ]
 
 
@@ -108,6 +108,7 @@ def lifting(world: World, exception: blocks.Exception_) -> Kleene:
 
 
 def questions(world: World, acts: list[Act]) -> Iterator[Question]:
+    read: dict[tuple[str, str], Kleene] = {}
     for rule in world.present(blocks.Rule):
         for suffix, there, gate in placed(world, acts, rule):
             applies = every((gate, some((there.effective(rule, rule.when), *there.staleness(rule)))))
@@ -116,7 +117,10 @@ def questions(world: World, acts: list[Act]) -> Iterator[Question]:
             elif isinstance(rule, blocks.Requirement):
                 for reason in rule.reasons:
                     able = [e for e in there.present(blocks.Exception_) if lifts(rule, reason, e)]
-                    lifted = [(e.class_, lifting(there, e)) for e in able]
+                    for e in able:
+                        if (e.id, suffix) not in read:
+                            read[e.id, suffix] = lifting(there, e)
+                    lifted = [(e.class_, read[e.id, suffix]) for e in able]
                     is_open = every((applies, no(some(value for _, value in lifted))))
                     surely = min((BURDEN.index(name) for name, value in lifted if value.true), default=None)
                     mildest = BURDEN[surely] if surely is not None and not applies.false else None

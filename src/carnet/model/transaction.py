@@ -28,7 +28,6 @@ Event = Literal[
     "support",
     "broker",
 ]
-InitiatedBy = Literal["provider", "customer"]
 Form = Literal["hosted", "weights", "source_code", "object_code", "technology", "commodity"]
 Reason = Literal["AT", "CB", "CC", "EI", "FC", "MT", "NP", "NS", "RS", "SI", "SL", "SS", "UN"]
 Column = Literal[
@@ -94,8 +93,6 @@ class Item(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     form: Form | Fact[Form] | None = None
     eccn: Id | Fact[Id] | None = None
     paragraph: Id | Fact[Id] | None = None
-    on_control_list: bool | Fact[bool] | None = None
-    outside_advanced_computing: bool | Fact[bool] | None = None
     food_or_medicine: bool | Fact[bool] | None = None
     reasons: tuple[Reason, ...] | SetFact[Reason] | None = None
     columns: tuple[Column, ...] | SetFact[Column] | None = None
@@ -103,6 +100,10 @@ class Item(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     value: Decimal | Fact[Decimal] | None = None
     lvs_limit: Decimal | Fact[Decimal] | None = None
     lvs_exceeded: bool | Fact[bool] | None = None
+    approved_designer: bool | Fact[bool] | None = None
+    russia_supplements: bool | Fact[bool] | None = None
+    supplement_2_of_part_744: bool | Fact[bool] | None = None
+    six_hundred_series: bool | Fact[bool] | None = None
     classified: bool | Fact[bool] | None = None
     other_agency: bool | Fact[bool] | None = None
     published: bool | Fact[bool] | None = None
@@ -157,6 +158,7 @@ class Party(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     screened: bool | Fact[bool] | None = None
     nondisclosure_signed: bool | Fact[bool] | None = None
     lists: tuple[PartyList, ...] | SetFact[PartyList] | None = None
+    owned_by_listed: bool | Fact[bool] | None = None
     military_intelligence_end_user: bool | Fact[bool] | None = None
     military_end_user: bool | Fact[bool] | None = None
 
@@ -182,8 +184,11 @@ class EndUse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     chemical_biological: bool | Fact[bool] | None = None
     supercomputer: bool | Fact[bool] | None = None
     advanced_semiconductors: bool | Fact[bool] | None = None
+    maritime_nuclear: bool | Fact[bool] | None = None
+    vessel_or_aircraft: bool | Fact[bool] | None = None
     country: Country | Fact[Country] | None = None
     us_person_support: bool | Fact[bool] | None = None
+    us_government_official: bool | Fact[bool] | None = None
 
 
 class SomeParties(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -222,7 +227,6 @@ class Transaction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     end_use: EndUse = EndUse()
 
     event: Event | Fact[Event] | None = None
-    initiated_by: InitiatedBy | Fact[InitiatedBy] | None = None
     served_from: Country | Fact[Country] | None = None
     sent_from: Country | Fact[Country] | None = None
     sent_to: Country | Fact[Country] | None = None
@@ -241,6 +245,8 @@ class Transaction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     facility_secured: bool | Fact[bool] | None = None
     licenses: tuple[Id, ...] | SetFact[Id] | None = None
     breaches_order: bool | Fact[bool] | None = None
+    hong_kong_permit: bool | Fact[bool] | None = None
+    ofac_authorized: bool | Fact[bool] | None = None
 
 
 UNITS = {

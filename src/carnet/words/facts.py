@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 FACTS: Mapping[str, str] = {
     "transaction.event": "what is done",
-    "transaction.initiated_by": "who starts the sending",
     "transaction.served_from": "the country where the model runs",
     "transaction.sent_from": "the country it is sent from",
     "transaction.sent_to": "the country it is sent to",
@@ -21,6 +20,8 @@ FACTS: Mapping[str, str] = {
     "transaction.facility_secured": "whether the facility is secured as required",
     "transaction.licenses": "the licenses held for it",
     "transaction.breaches_order": "whether it would break an order or a license",
+    "transaction.hong_kong_permit": "whether the permit of Hong Kong, or its waiver, is on hand",
+    "transaction.ofac_authorized": "whether OFAC authorizes or exempts it",
     "transaction.releaser_authorized": "whether whoever releases it abroad is itself authorized to have it",
     "transaction.security_plan_kept": "whether whoever releases it abroad keeps a technology security plan",
     "transaction.occupied_region": "whether the destination lies in an occupied region of Ukraine",
@@ -37,6 +38,10 @@ FACTS: Mapping[str, str] = {
     "item.value": "the net value of the order",
     "item.lvs_limit": "the dollar limit of its entry",
     "item.lvs_exceeded": "whether the value is above the limit of its entry",
+    "item.six_hundred_series": "whether it is a 600 series or 9x515 item",
+    "item.supplement_2_of_part_744": "whether Supplement No. 2 to part 744 names it",
+    "item.russia_supplements": "whether a supplement to part 746 names it for Russia and Belarus",
+    "item.approved_designer": "whether an approved or authorized designer designed it",
     "item.classified": "whether it is classified",
     "item.other_agency": "whether another agency alone controls it",
     "item.published": "whether it is published",
@@ -62,8 +67,6 @@ FACTS: Mapping[str, str] = {
     "item.synthetic_share": "the share of training on unpublished synthetic data",
     "item.synthetic_source_published": "whether the model that made the synthetic data is published",
     "item.synthetic_counted": "whether the operations count what note 3 adds",
-    "item.on_control_list": "whether an entry of the Commerce Control List describes it",
-    "item.outside_advanced_computing": "whether it meets none of the paragraphs that 742.6(a)(6) names",
     "item.food_or_medicine": "whether it is food or medicine",
     "item.dissemination_restricted": "whether whoever gets it may not pass it on freely",
     "party.employer_headquarters": "the country where the employer of {party} is headquartered",
@@ -88,6 +91,7 @@ FACTS: Mapping[str, str] = {
     "party.screened": "whether {party} was screened for contacts with Country Group D:5",
     "party.nondisclosure_signed": "whether {party} signed a non-disclosure agreement",
     "party.lists": "the lists on which {party} stands",
+    "party.owned_by_listed": "whether listed parties own {party} to 50 percent or more",
     "party.military_intelligence_end_user": "whether {party} is a military-intelligence end user",
     "party.military_end_user": "whether {party} is a military end user",
     "exporter.knowledge": "what the exporter knows of a prohibited end use or end user",
@@ -103,8 +107,11 @@ FACTS: Mapping[str, str] = {
     "end_use.chemical_biological": "whether the end use is for chemical or biological weapons",
     "end_use.supercomputer": "whether the end use is a supercomputer in Macau or Country Group D:5",
     "end_use.advanced_semiconductors": "whether the end use is making advanced integrated circuits",
+    "end_use.maritime_nuclear": "whether it serves a foreign naval nuclear project",
+    "end_use.vessel_or_aircraft": "whether it is for a foreign vessel or aircraft",
     "end_use.country": "the country that the end use serves",
     "end_use.us_person_support": "whether the act supports the end use",
+    "end_use.us_government_official": "whether it is for the official use of an agency of the United States",
 }
 
 PARTIES: Mapping[str, str] = {
