@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -139,11 +140,19 @@ expect = { fails = ['recipient.us_status == "none"'] }
 @pytest.mark.parametrize(
     ("given", "expect", "said"),
     [
-        ('{ "recipient.us_statsu" = "none" }', '{ outcome = "x" }', "did you mean `recipient.us_status`?"),
-        ('{ "recipient.us_status" = "nine" }', '{ outcome = "x" }', "did you mean `none`?"),
-        ('{ "recipient.us_status" = 3 }', '{ outcome = "x" }', "`party.us_status` is of type `enum`"),
-        ('{ "recipient.location" = { maybe = "FR" } }', '{ outcome = "x" }', "is no form of a fact"),
-        ('{ "parties.end_usr" = [] }', '{ outcome = "x" }', "did you mean `end_user`?"),
+        (
+            '{ "recipient.us_statsu" = "none" }',
+            '{ outcome = "prohibited" }',
+            "did you mean `recipient.us_status`?",
+        ),
+        ('{ "recipient.us_status" = "nine" }', '{ outcome = "prohibited" }', "did you mean `none`?"),
+        (
+            '{ "recipient.us_status" = 3 }',
+            '{ outcome = "prohibited" }',
+            "`party.us_status` is of type `enum`",
+        ),
+        ('{ "recipient.location" = { maybe = "FR" } }', '{ outcome = "prohibited" }', "is no form of a fact"),
+        ('{ "parties.end_usr" = [] }', '{ outcome = "prohibited" }', "did you mean `end_user`?"),
         ("{}", '{ outcom = "x" }', "did you mean `outcome`?"),
         ("{}", "{ holds = ['foreign_persn(recipient)'] }", "did you mean `foreign_person`?"),
         ("{}", '{ open = "us.x" }', "is not a list"),
@@ -152,8 +161,10 @@ expect = { fails = ['recipient.us_status == "none"'] }
 def test_a_case_that_can_not_be_run_says_why(carnet, shelf, given, expect, said):
     case = f'```toml case\nnote = "odd"\nat = 2026-09-02T00:00:00Z\ngiven = {given}\nexpect = {expect}\n```\n'
     done = carnet("rules", "test", "odd", "--law", shelf(case))
-    assert done.exit_code == 1
-    assert said in done.stdout
+    assert done.exit_code == 6
+    assert done.stdout == ""
+    assert re.match(rf"law/us/letters/x\.md:1[45]: .*{re.escape(said)}", done.stderr)
+    assert done.stderr.splitlines()[-1] == "1 problem in the rules: no answer is given"
 
 
 def test_show_gives_words_rule_history_and_cases(carnet):

@@ -28,9 +28,7 @@ def test_a_number_is_counted_in_its_unit(text, unit, count):
     assert number(text, unit) == count
 
 
-@pytest.mark.parametrize(
-    "text", [str(2**63), str(-(2**63) - 1), "1e19", "1e999999", "NaN", "Infinity", "-Infinity"]
-)
+@pytest.mark.parametrize("text", [str(2**63), str(-(2**63) - 1), "1e19", "1e999999", "Infinity", "-Infinity"])
 def test_a_number_beyond_64_bits_is_refused(text):
     with pytest.raises(InputError, match=r"is too large: it must fit 64 bits"):
         number(text)
@@ -38,7 +36,13 @@ def test_a_number_beyond_64_bits_is_refused(text):
 
 @pytest.mark.parametrize(
     ("text", "unit"),
-    [("1.5", "1"), ("1e17", "1e18"), ("1e-999999", "1"), ("1" * 18 + "." + "0" * 60 + "1", "1")],
+    [
+        ("1.5", "1"),
+        ("1e17", "1e18"),
+        ("1e-999999", "1"),
+        ("1e-999999999", "1e18"),
+        ("1" * 18 + "." + "0" * 60 + "1", "1"),
+    ],
 )
 def test_a_number_between_units_is_refused(text, unit):
     with pytest.raises(InputError, match="is not a whole number of"):
@@ -48,3 +52,11 @@ def test_a_number_between_units_is_refused(text, unit):
 def test_what_is_no_number_is_refused():
     with pytest.raises(InputError, match="`many` is not a number"):
         number("many")
+    with pytest.raises(InputError, match="`NaN` is not a number: leave the fact out if it is not known"):
+        number("NaN")
+
+
+def test_a_number_of_many_digits_is_quoted_in_a_few():
+    with pytest.raises(InputError) as caught:
+        number("1" * 4000)
+    assert len(str(caught.value)) < 130

@@ -53,14 +53,44 @@ BAD = {
     b'"format": 2}': "t.json:2: `2` is not a value of `format`: write one of `1`",
     b'"recipient": {"id": ""}}': "t.json:2: `recipient.id` is an id: write 1 to 200 characters",
     b'"event": "show", "event": "store"}': "t.json:2: `event` stands twice in one object: keep one",
-    b'"event": "show"': "t.json:2: not JSON at the end: expecting ',' delimiter",
-    b'"event": "show"} x': "t.json:2: not JSON at `x`: extra data",
+    b'"event": "show"': "t.json:2: not JSON at the end: expecting ',' delimiter; a comma stands between two, "
+    "and what is opened is closed",
+    b'"event": "show\n"}': 't.json:2: not JSON at `\\n"}`: invalid control character; close the quotes on the same line',
+    b"'event': 'show'}": "t.json:2: not JSON at `'event': 'show'}`: expecting property name enclosed in double quotes; "
+    "a key stands in double quotes, and no comma after the last",
+    b'"event": True}': "t.json:2: not JSON at `True}`: expecting value; text stands in double quotes, "
+    "`true`, `false` and `null` in small letters",
+    b'"event": "show"} x': "t.json:2: not JSON at `x`: extra data; one document ends with its last brace",
     b'"event": "\xff"}': "t.json:2: the byte `0xff` is not UTF-8: save the file as UTF-8",
-    b'"a": ' + b"[" * 100_000: 't.json: `{"at": "2026-06-13T0…` is nested too deep: no field needs that',
-    b'"item": {"value": 1e99999999999999999999}}': "t.json: a number has too many digits: write it like `1.5e26`",
-    b'"item": {"value": '
+    b'"a": ' + b"[" * 100_000: 't.json:2: `"a": [[[[[[[[[[[[[[…` is nested too deep: no field needs that',
+    b'"item": {"value": 1e99999999999999999999}}': "t.json:2: `1e99999999999999999999` has too many digits: "
+    "write it like `1.5e26`",
+    b'"item": {\n"value": '
     + b"1" * 5000
-    + b"}}": "t.json: a number has too many digits: write it like `1.5e26`",
+    + b"}}": "t.json:3: `11111111111111111111111111111…` has too many digits: write it like `1.5e26`",
+    b'"item": {"operations": -1e26}}': "t.json:2: `-1E+26` is below zero: write what there is, or leave the fact out "
+    "if it is not known (at `item.operations`)",
+    b'"item": {"us_content": 25000}}': "t.json:2: `25000` is more than 10000 basis points, the whole: write basis points, "
+    "2500 for a quarter (at `item.us_content`)",
+    b'"item": {"value": "NaN"}}': "t.json:2: `NaN` is not a number: leave the fact out if it is not known (at `item.value`)",
+    b'"item": {"product": "northwind/atlas-3 "}}': "t.json:2: `northwind/atlas-3 ` begins or ends with a space: remove it "
+    "(at `item.product`)",
+    b'"item": {"product": "atlas\\u200b"}}': "t.json:2: `atlas\\u200b` has a sign that nobody sees, `\\u200b`: leave it out "
+    "(at `item.product`)",
+    b'"item": {"product": "\\ud800"}}': "t.json:2: `\\ud800` has a sign that nobody sees, `\\ud800`: leave it out "
+    "(at `item.product`)",
+    '"item": {"product": "\u0430tlas"}}'.encode(): "t.json:2: `\u0430tlas` has a sign of another alphabet, `\u0430` (U+0430): "
+    "write it anew (at `item.product`)",
+    b'"transits": ["US", "FR\\n"]}': "t.json:2: unknown country `FR\\n`: write its two-letter id, such as `FR` (at `transits`)",
+    b'"tenant": " x"}': "t.json:2: ` x` begins or ends with a space: remove it (at `tenant`)",
+    b'"recipient": {"us_status": {"value": "none", "source": "\\u001b[31m"}}}': "t.json:2: `\\x1b[31m` has a sign that nobody sees, "
+    "`\\x1b`: leave it out (at `recipient.us_status.source`)",
+    b'"recipient": {"us_status": {"facts": [{"value": "none"},\n{"value": "none", "recorded": "0001-01-01T00:00:00+14:00"}]}}}': "t.json:3: "
+    "`0001-01-01T00:00:00+14:00` lies beyond the calendar: write a year from 2 to 9998 (at `recipient.us_status.facts[1].recorded`)",
+    b'"item": {"form": "hosted",\n"form": "weights"},\n"id": "form"}': "t.json:3: `form` stands twice in one object: keep one",
+    b'"item": {"a\\nb": 5}}': "t.json:2: unknown field `item.a\\nb`",
+    '"recipient": {"us_st\u0430tus": "none"}}'.encode(): "t.json:2: unknown field `recipient.us_st\u0430tus` (`\u0430` is U+0430); "
+    "did you mean `us_status`?",
     b'"recipient": {"us_status": {"value": "none", "recorded": "2026-01-01"}}}': "t.json:2: `2026-01-01` at "
     "`recipient.us_status.recorded` is not an instant: write it like `2026-06-12T17:21:00-04:00`",
     b'"recipient": {"us_status": {"value": "none", "unknown": "stale"}}}': "t.json:2: `recipient.us_status`: "
@@ -83,6 +113,31 @@ BAD = {
 @pytest.mark.parametrize("body", BAD, ids=lambda body: body[:50].decode("latin-1"))
 def test_bad_input_gets_one_sentence(body):
     assert error_of(HEAD + body) == BAD[body]
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_an_instant_beyond_the_calendar_is_refused(at):
+    assert error_of(f'{{"at": "{at}"}}'.encode()) == (
+        f"t.json:1: `{at}` lies beyond the calendar: write a year from 2 to 9998 (at `at`)"
+    )
+
+
+def test_the_edges_of_the_calendar_are_read():
+    for at in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
+        assert read_transaction(f'{{"at": "{at}"}}'.encode()).at.tzinfo is not None
+
+
+def test_a_mark_of_the_byte_order_is_no_part_of_the_text():
+    assert read_transaction(b'\xef\xbb\xbf{"at": "2026-06-13T00:00:00Z"}').at == AT
+    assert read_transaction(b"\xef\xbb\xbfat = 2026-06-13T00:00:00Z", file="t.TOML").at == AT
+
+
+def test_names_in_one_alphabet_of_their_own_are_taken():
+    data = (
+        HEAD
+        + '"recipient": {"id": "\u0418\u0432\u0430\u043d"}, "item": {"product": "GPT-\u03b1 \u7d75"}}'.encode()
+    )
+    assert read_transaction(data).item.product == "GPT-\u03b1 \u7d75"
 
 
 def test_a_naive_instant_is_refused():
@@ -218,7 +273,35 @@ def test_an_error_in_toml_names_its_line():
     assert error_of(b'at = 2026-06-13T00:00:00Z\n[recipient]\nus_status = "nne"\n', file="t.toml") == (
         "t.toml:3: `nne` is not a value of `recipient.us_status`; did you mean `none`?"
     )
-    assert error_of(b"at = 2026-06-13T00:00:00Z\nx =\n", file="t.toml").startswith("t.toml:2: not TOML")
+    assert error_of(b"at = 2026-06-13T00:00:00Z\nx =\n", file="t.toml") == (
+        "t.toml:2: not TOML at `x =`: invalid value; text stands in quotes"
+    )
+
+
+TOML = {
+    b'# recipient at us_status\nat = 2026-06-13T00:00:00Z\n[recipient]\nus_status = "nne"\n': "4: `nne` is not a value of",
+    b'at = 2026-06-13T00:00:00Z\n[[parties.end_user]]\nus_status = "none"\n[[parties.end_user]]\nus_status = "x"\n': "5: `x` is not",
+    b'at = 2026-06-13T00:00:00Z\n[parties]\nend_user = [\n{},\n{ us_status = "x" }]\n': "3: `x` is not a value of `parties.end_user[1]",
+    b'at = 2026-06-13T00:00:00Z\nrecipient.us_status = "x"\n': "2: `x` is not a value of `recipient.us_status`",
+    b"at = 2026-06-13T00:00:00Z\n[recipient]\nhired = 2025-05-15\n": '3: `2025-05-15` at `recipient.hired` is not in quotes: write it as text, `"2025-05-15"`',
+    b"at = 2026-06-13T00:00:00Z\nat = 2026-06-13T00:00:00Z\n": "2: `at` stands twice: keep one",
+    b"[item]\n[item]\n": "2: `item` stands twice: keep one",
+    b'at = "2026\n': "1: not TOML at `at = \"2026`: illegal character '\\n'; close the quotes on the same line",
+    b"at = '2026\nid = 5\n": "1: not TOML at `at = '2026`: expected \"'\"; close the quotes",
+    b"[item]\nreasons = [1\n": "2: not TOML at `reasons = [1`: unclosed array; close it with `]`",
+    b"[item]\nvalue = "
+    + b"1" * 5000: "2: `1111111111111111111\u2026` has too many digits: write it like `1.5e26`, in quotes",
+    b"[item]\nvalue = 1e99999999999999999999": "2: `1e99999999999999999999` has too many digits",
+    b"x = 1\nat = " + b"[" * 5000: "2: `at = [[[[[[[[[[[[[[\u2026` is nested too deep: no field needs that",
+    b"at = 2026-06-31": "1: not TOML at `at = 2026-06-31`: invalid date or datetime; write it like `2026-06-12`",
+    b"[item]\noperations = nan\n": "1: `at` is missing",
+    b"at = 2026-06-13T00:00:00Z\n[item]\noperations = nan\n": "3: `NaN` is not a number",
+}
+
+
+@pytest.mark.parametrize("data", TOML, ids=lambda data: data[:60].decode("latin-1"))
+def test_an_error_in_toml_names_the_line_the_text_and_the_remedy(data):
+    assert error_of(data, file="t.toml").startswith(f"t.toml:{TOML[data]}")
 
 
 def test_a_transaction_made_in_python_can_be_checked_too():

@@ -123,14 +123,14 @@ def plain(value: object) -> object:
     return value
 
 
-def kept(entry: ModuleType, books: list[Rulebook], at: dt.datetime) -> object:
-    """How much the cache keeps of many rulebooks, and of many slices of one."""
-    for book in books:
-        entry.slice_at(book, at, at, Choices())
-    for day in range(150):
-        choices = Choices(stale_after_days=day)
-        entry.slice_at(books[0], at, at, choices)
-    return len(entry._CACHE), max(len(book.slices) for book in entry._CACHE.values())
+def kept(entry: ModuleType, book: Rulebook, at: dt.datetime) -> object:
+    """How many of many slices a new rulebook keeps, and whether these are the last that were made."""
+    book = msgspec.structs.replace(book)
+    asked = [Choices(stale_after_days=day) for day in range(150)]
+    made = [entry.slice_at(book, at, at, choices) for choices in asked]
+    found = book.kept["slices"]
+    same = [entry.slice_at(book, at, at, asked[day]) is made[day] for day in (149, 22, 21)]
+    return len(found.slices), len(found.instants), same  # type: ignore[attr-defined] # of the loaded module
 
 
 def with_axes(count: int) -> Rulebook:
@@ -154,10 +154,11 @@ def slice_tests(seeds: range, each: int) -> list[Test]:
             tests.append(lambda entry, g=given, e=expected: resolved(entry, *g) == e)  # type: ignore[misc]
     moment = (BASE, BASE, Choices())
     before = (EARLY.earliest - dt.timedelta(days=1), BASE, Choices())
-    for given in ((with_axes(6), *moment), (with_axes(7), *moment), (books[0], *before)):
+    empty = Rulebook(blocks=(), terms=TERMS)
+    for given in ((with_axes(6), *moment), (with_axes(7), *moment), (books[0], *before), (empty, *moment)):
         expected = resolved(slices, *given)
         tests.append(lambda entry, g=given, e=expected: resolved(entry, *g) == e)  # type: ignore[misc]
-    tests.append(lambda entry: kept(entry, books[:20], BASE) == (16, 128))
+    tests.append(lambda entry: kept(entry, books[0], BASE) == (128, 128, [True, True, False]))
     return tests
 
 

@@ -24,7 +24,17 @@ FAMILY = tuple(
         *(f"carnet.rules.{part}" for part in ("slices", "resolve")),
         *(
             f"carnet.engine.{part}"
-            for part in ("compiled", "rows", "tables", "program", "codegen", "trace", "readings", "ground")
+            for part in (
+                "compiled",
+                "passes",
+                "rows",
+                "tables",
+                "program",
+                "codegen",
+                "trace",
+                "readings",
+                "ground",
+            )
         ),
     )
     if find_spec(name) is not None
@@ -122,8 +132,16 @@ BUGS = (
         "",
     ),
     Bug("an undecided part closes its questions", '"    if x < 0: live &= {', '"    if x != 0: live &= {'),
+    Bug("an undecided part counts as true", 'yield "    elif x:"', 'yield "    elif not x:"'),
     Bug(
-        "an undecided part counts as true", '"    elif x: pending.append(', '"    elif not x: pending.append('
+        "one way of several that is closed closes them all",
+        'yield f"if not live & {ways}: live &=',
+        'yield f"if live & {ways} != {ways}: live &=',
+    ),
+    Bug(
+        "a way that is undecided is open",
+        "elif soft and live & soft & {ways} and {matters}:",
+        "elif False:",
     ),
     Bug(
         "what one fact leaves undecided counts as true", "elif found and readings is None:", "elif found < 0:"
@@ -135,16 +153,50 @@ BUGS = (
     ),
     Bug(
         "a word of the law is any other word",
-        "unsure = any(pending for _, pending in self.kept.values())",
-        "unsure = False",
+        "and not any(pending for _, pending in self.kept.values())",
+        "and True",
     ),
-    Bug("the most burdensome exception is named", "sure & of and not sure & milder", "sure & of"),
-    Bug("an exception that may hold surely lifts", "firm = live & ~soft", "firm = live"),
+    Bug("a number at a threshold is below it", "if v < {cut} else", "if v <= {cut} else"),
+    Bug("the most burdensome exception is named", "if left & ~self.lifted(sure & milder):", "if left:"),
+    Bug(
+        "an exception that may hold surely lifts",
+        "(live & ~soft if soft else live) & {rows.exceptions}",
+        "live & {rows.exceptions}",
+    ),
+    Bug(
+        "an exception that may hold lifts nothing",
+        "certain &= ~(soft | {self.lifting()})",
+        "certain &= ~soft",
+    ),
+    Bug(
+        "a question that may be open surely is",
+        "certain &= ~(soft | {self.lifting()})",
+        "certain &= ~({self.lifting()})",
+    ),
+    Bug(
+        "what an exception hangs on is not asked",
+        "if rows & questions or (rows & able and self.lifted(rows & able) & questions):",
+        "if rows & questions:",
+    ),
     Bug(
         "a prohibition that may hold is forgotten",
-        '= ("prohibited",) if may_be_forbidden else ()',
+        '= ("prohibited",) if rest & self.rows.prohibitions else ()',
         "= ()",
     ),
+    Bug(
+        "a prohibition that may hold asks nothing",
+        "mask = self.hangs_on(pending, rest & rows.prohibitions, 0)",
+        "mask = 0",
+    ),
+    Bug("what is surely no subject is no event", "if live & self.rows.subjects else", "if True else"),
+    Bug("a red flag that is undecided is a question", "rest &= ~(soft & {rows.flags})", "pass"),
+    Bug("the slice asked for last holds for ever", "if first <= at < after and", "if first <= at and"),
+    Bug(
+        "the slice asked for last holds for what was not known",
+        "and since <= known < until",
+        "and since <= known",
+    ),
+    Bug("the slice asked for last holds for all readings", "and readings == chosen:", "and True:"),
     Bug(
         "stated facts open the way",
         "        if also.outcome not in CLOSED:\n            return assured\n",
@@ -152,8 +204,8 @@ BUGS = (
     ),
     Bug(
         "a red flag raised is no question",
-        "else:\n                    mask |= HUMAN\n",
-        "else:\n                    continue\n",
+        "            if rest & rows.for_humans & ~soft:\n                mask |= HUMAN\n",
+        "",
     ),
 )
 

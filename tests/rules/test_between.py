@@ -118,9 +118,8 @@ STOPS = {
         )
         + block("list", id='"us.inv.k"', type='"country"', members='["FR"]', prevails='"us.inv.o1"'),
         [
-            "a cycle: `us.inv.k` prevails over itself",
-            "a cycle: `us.inv.o1` prevails over itself",
-            "a cycle: `us.inv.o2` prevails over itself",
+            "a cycle: `us.inv.o1` prevails over itself through `us.inv.o2`",
+            "`us.inv.o2` and `us.inv.k` both prevail over `us.inv.o1` with no priority",
         ],
     ),
     "a domain that is no list": (
@@ -140,7 +139,7 @@ STOPS = {
         definition("one", "two(p)")
         + definition("two", "one(p)")
         + block("red_flag", defeats='["exporter.knowledge"]', when="'one(recipient)'"),
-        ["a cycle: `one` calls itself", "a cycle: `two` calls itself"],
+        ["a cycle: `one` calls itself through `two`: cut it"],
     ),
     "a flag that reads what it defeats for every party": (
         block("red_flag", defeats='["party.informed"]', when="'recipient.informed'"),
@@ -173,7 +172,7 @@ STOPS = {
             when="\"exporter.knowledge == 'none'\"",
         )
         + block("red_flag", id='"us.inv.f2"', defeats='["exporter.knowledge"]', when="'recipient.informed'"),
-        ["a cycle: the flag reads `exporter.knowledge`", "a cycle: the flag reads `party.informed`"],
+        ["a cycle: the flag reads `party.informed` through `us.inv.f2`, whose presumption it defeats"],
     ),
     "flags that read in a circle of three what another defeats": (
         block(
@@ -184,7 +183,7 @@ STOPS = {
         )
         + block("red_flag", id='"us.inv.f2"', defeats='["exporter.knowledge"]', when="'item.marked'")
         + block("red_flag", id='"us.inv.f3"', defeats='["item.marked"]', when="'recipient.informed'"),
-        ["a cycle: the flag reads", "a cycle: the flag reads", "a cycle: the flag reads"],
+        ["a cycle: the flag reads `party.informed` through `us.inv.f2`, `us.inv.f3`"],
     ),
 }
 

@@ -108,8 +108,9 @@ def test_a_case_keeps_its_facts_and_its_instants() -> None:
         from_="",
         note='"n"',
         at="2021-01-01",
-        given="{ 'a.b' = 1 }",
-        expect="{ outcome = 'x' }",
+        given="{ 'exporter.insider' = true }",
+        expect="{ outcome = 'not_an_event' }",
     )
     (case,) = load(shelf(text)).cases
-    assert (case.given, case.expect, case.known) == ({"a.b": 1}, {"outcome": "x"}, case.at)
+    wanted = ({"exporter.insider": True}, {"outcome": "not_an_event"}, case.at)
+    assert (case.given, case.expect, case.known) == wanted

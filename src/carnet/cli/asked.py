@@ -16,13 +16,10 @@ from carnet.model.transaction import Transaction, read_transaction
 from carnet.model.view import View, view
 from carnet.policy.enforcement import Action, Policy, Surface, act_on, digest
 from carnet.rules import blocks, tree
+from carnet.rules.names import COUNTRIES, nearest
 from carnet.rules.rulebook import Rulebook
-from carnet.rules.syntax import nearest
 from carnet.store.policies import read_policy
 from carnet.store.shelves import load_rulebook
-
-COUNTRIES = "world.countries"
-"""The list of the rulebook that says which countries there are."""
 
 
 class Asked(Struct, frozen=True, kw_only=True):

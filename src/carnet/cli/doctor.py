@@ -10,9 +10,10 @@ import msgspec
 from click.core import ParameterSource
 
 from carnet.cli import options
-from carnet.cli.asked import COUNTRIES, check_choices, countries_of
+from carnet.cli.asked import check_choices, countries_of
 from carnet.cli.exits import Command, Exit
 from carnet.policy.enforcement import Policy, digest
+from carnet.rules.names import COUNTRIES
 from carnet.rules.rulebook import Rulebook
 from carnet.store.policies import default_policy, read_policy
 from carnet.store.shelves import law_version, load_rulebook

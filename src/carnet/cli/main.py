@@ -10,6 +10,7 @@ import click
 
 from carnet.cli.exits import Exit, Group
 from carnet.model.errors import InputError, RulesError
+from carnet.model.plain import printable
 
 COMMANDS = {
     "check": "carnet.cli.check",
@@ -81,7 +82,7 @@ def _told(error: BaseException) -> int:
             click.echo(f"{_count(len(error.problems))} in the rules: no answer is given", err=True)
             return Exit.RULES
         case InputError():
-            click.echo(str(error), err=True)
+            click.echo(printable(str(error)), err=True)
             return Exit.USAGE
         case _:
             kind = type(error).__name__
@@ -99,7 +100,7 @@ def _count(number: int) -> str:
 
 
 def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = printable(" ".join(str(error).split()))
     return text if len(text) <= 200 else text[:197] + "..."
 
 

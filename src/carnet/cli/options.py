@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from carnet.model.errors import InputError
+from carnet.model.plain import short
 from carnet.model.reading import LIMIT
 from carnet.model.time import instant
 
@@ -33,11 +34,26 @@ class Instant(click.ParamType[dt.datetime]):
             self.fail(str(error), param, ctx)
 
 
+class Named(click.Path):
+    """A path, and no empty text: that would be the working directory."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 -- click's own signature
+        """Refuse what names nothing."""
+        if not str(value).strip():
+            self.fail(
+                f"`{value}` names nothing: leave the option out, or name a file or directory", param, ctx
+            )
+        return super().convert(value, param, ctx)
+
+
 law = click.option(
     "--law",
     "law",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=Named(),
     metavar="DIR",
     envvar="CARNET_LAW",
     help="A shelf of your own beside the shipped one; may be given more than once. Default: CARNET_LAW.",
@@ -50,7 +66,7 @@ known = click.option(
 )
 policy = click.option(
     "--policy",
-    type=click.Path(path_type=Path),
+    type=Named(),
     envvar="CARNET_POLICY",
     metavar="FILE",
     help="Your enforcement policy (.toml); default: CARNET_POLICY, or the careful one that is shipped.",
@@ -70,13 +86,18 @@ def read_input(file: str) -> bytes:
 
     Raises InputError if it can't be read.
     """
+    shown = short(file, 200)
+    if not file.strip():
+        raise InputError(f"`{shown}` names no file: name one, or `-` for standard input")
     try:
-        if file == "-":
-            return sys.stdin.buffer.read(LIMIT + 1)
-        with Path(file).open("rb") as opened:
-            return opened.read(LIMIT + 1)
+        if file != "-":
+            with Path(file).open("rb") as opened:
+                return opened.read(LIMIT + 1)
+        if sys.stdin is None:
+            raise InputError("`-` reads standard input, and it is closed: name a file instead")
+        return sys.stdin.buffer.read(LIMIT + 1)
     except OSError as error:
-        raise InputError(f"`{file}` can't be read: {(error.strerror or 'no such file').lower()}") from None
+        raise InputError(f"`{shown}` can't be read: {(error.strerror or 'no such file').lower()}") from None
 
 
 def now() -> dt.datetime:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from carnet.model.errors import InputError
 from carnet.model.time import Span, Window
 from carnet.rules import blocks, tree
+from carnet.rules.names import nearest
 from carnet.rules.render import lines_of
 from carnet.rules.rulebook import Rulebook
-from carnet.rules.syntax import nearest
 from carnet.words.catalogue import ENGLISH, stamp
 
 SAY = ENGLISH.say

@@ -9,7 +9,7 @@ from carnet.cli import options
 from carnet.cli.exits import Exit, Group
 from carnet.cli.pages import page_of, timeline_of
 from carnet.engine.cases import run_case
-from carnet.model.errors import RulesError
+from carnet.model.errors import InputError, RulesError
 from carnet.store.shelves import load_rulebook
 from carnet.words.catalogue import ENGLISH, stamp
 
@@ -57,6 +57,9 @@ def test(law: tuple[Path, ...], as_json: bool, words: tuple[str, ...]) -> int:
         for case in rulebook.cases
         if not words or any(word in case.file or word in case.note for word in words)
     ]
+    if words and not cases:
+        named = " ".join(words)
+        raise InputError(f"no case has `{named}` in its file or note: leave it out for all of them")
     failed = [(case, found) for case in cases if (found := run_case(rulebook, case))]
     passed = len(cases) - len(failed)
     if as_json:

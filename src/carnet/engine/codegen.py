@@ -31,7 +31,6 @@ class Bits:
     def __init__(self) -> None:
         self.of: dict[str, int] = {}
         self.paths: list[str] = [""]
-        self._asks: dict[int, tuple[str, ...]] = {0: (), HUMAN: ()}
 
     def __call__(self, path: str) -> int:
         found = self.of.get(path)
@@ -43,12 +42,12 @@ class Bits:
 
     def asks(self, mask: int) -> tuple[str, ...]:
         """The paths of a mask, sorted."""
-        found = self._asks.get(mask)
-        if found is None:
-            found = tuple(sorted(path for path in self.paths[1:] if mask & self.of[path]))
-            if len(self._asks) < 4096:
-                self._asks[mask] = found
-        return found
+        found, mask = [], mask & ~HUMAN
+        while mask:
+            number = mask.bit_length() - 1
+            found.append(self.paths[number])
+            mask ^= 1 << number
+        return tuple(sorted(found))
 
 
 def unknown(value: Known | None, bit: int) -> int:
@@ -100,6 +99,11 @@ def ordered(value: Known | None, op: str, first: int, last: int, bit: int) -> in
 def elapsed(value: Known | None, years: int, at: Any, bit: int) -> int:  # noqa: ANN401 -- as the generated code passes it
     if not isinstance(value, Days):
         return unknown(value, bit)
+    day = at.toordinal()  # in whatever zone: the day in New York is less than two days away
+    if day < value.first + 365 * years - 2:
+        return -1
+    if day > value.last + 366 * years + 2:
+        return 0
     if at >= years_after(value.last, years, ZONES["us"]):
         return 0
     return -1 if at < years_after(value.first, years, ZONES["us"]) else bit
@@ -183,7 +187,7 @@ class Source:
         """The name of a function that answers the condition."""
         self.count += 1
         name = f"f{self.count}"
-        self.add(f"{name}(V, at, R, P, M=None, B='')", ["g = V.get", f"return {self.expression(node)}"])
+        self.add(f"{name}(V, at, R, P, M=None, B='')", [f"return {self.expression(node)}"])
         return name
 
     def add(self, head: str, lines: list[str]) -> None:
@@ -215,7 +219,7 @@ class Source:
             source, bit = f"M.get({value.name!r})", f"bits(B + {'.' + value.name!r})"
         else:
             path = f"{value.entity}.{value.name}"
-            source, bit = f"g({path!r})", str(self.bits(path))
+            source, bit = f"V.get({path!r})", str(self.bits(path))
         for path in (f"{value.entity}.{value.name}", f"party.{value.name}"):
             number = self.presumptions.get(path)
             if number is not None and (
@@ -303,7 +307,9 @@ class Source:
             case tree.Same(left, right):
                 one, bit = self.fetch(left)
                 other, other_bit = self.fetch(right)
-                return f"same({one}, {other}, {bit}, {other_bit})"
+                known = "(0 if v == w else -1)"
+                texts = f"(v := {one}).__class__ is (w := {other}).__class__ is str"
+                return f"({known} if {texts} else same(v, w, {bit}, {other_bit}))"
             case tree.Compare(term, op, literal):
                 source, bit = self.fetch(term)
                 if isinstance(literal, int):

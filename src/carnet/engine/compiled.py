@@ -3,22 +3,21 @@ answer is put together as docs/explanation/decision.md says. What is found on th
 `carnet.engine.findings`."""
 
 import datetime as dt
-from collections.abc import Mapping
-from threading import Lock
+from collections.abc import Callable, Mapping
+
+from msgspec import structs
 
 from carnet.engine.codegen import HUMAN, Code, Tainted
+from carnet.engine.passes import Passes
 from carnet.engine.program import Instance, Program, combinations, of_unknowns
 from carnet.engine.readings import CLOSED, by_reading, class_of, joined_outcomes
-from carnet.engine.rows import Row, Rows
+from carnet.engine.rows import Rows
 from carnet.engine.tables import Pending
 from carnet.engine.trace import NONE, Rails, Walk, conjunction, disjunction, human, negated
 from carnet.model.determination import Answer, Outcome
 from carnet.model.facts import Known, Values
 from carnet.rules import blocks, tree
 from carnet.rules.slices import Slice
-
-NO_READINGS: Mapping[str, str] = {}
-BY_NONE: Mapping[str, Outcome] = {}
 
 Presumptions = list[Known | None]
 
@@ -29,52 +28,55 @@ class Compiled:
     def __init__(self, slice_: Slice) -> None:
         self.slice = slice_
         self.program = program = Program(slice_)
-        subjects = [program.source.function(gate) for gate in program.gates[::2]]
         flags = [
             (entry.value, [(program.source.function(flag), flag) for flag in entry.flags])
             for entry in program.presumed
         ]
-        self.rows = rows = Rows(program)
+        self.rows = Rows(program)
+        passes = Passes(self.rows, self)
+        self.scan: Callable[[Callable[[str], Known | None], list[Pending]], int] = passes.made["scan"]
+        self.test: Callable[..., Answer] = passes.made["test"]
+        self.lifted: Callable[[int], int] = passes.made["lifted"]
+        self.assured: Callable[[Values, dt.datetime], Answer] = passes.made["decided"]
+        """The answer on one set of facts."""
+        if program.gate_axes:
+            self.assured = self.in_every_case
         self.flags: list[tuple[str | bool, list[tuple[Code, tree.Tree | None]]]] = [
-            (value, [(rows.codes[name], flag if of_unknowns(flag) else None) for name, flag in each])
+            (value, [(passes.codes[name], flag if of_unknowns(flag) else None) for name, flag in each])
             for value, each in flags
         ]
-        self.subjects = [rows.codes[name] for name in subjects]
-        self.live = rows.live
         self.axes_of_rows = [
             (row.bit, program.axes_of(list(row.instance.trees(program.gates))))
-            for row in rows.rows
-            if row.bit & rows.reading
+            for row in self.rows.of(self.rows.reading)
         ]
 
     def answer(self, values: Values, at: dt.datetime, stated: Values | None = None) -> Answer:
         """The answer on assured facts, and on stated ones where these alone would close the way."""
-        assured = self.over_readings(values, at)
+        assured = self.assured(values, at)
         if not stated or assured.outcome in CLOSED:
             return assured
-        also = self.over_readings({**values, **stated}, at)
+        also = self.assured({**values, **stated}, at)
         if also.outcome not in CLOSED:
             return assured
-        return Answer(
-            outcome=also.outcome,
-            basis="stated",
-            may_still_be=also.may_still_be,
-            by_reading=also.by_reading,
-            asks=assured.asks,
-            certain=also.certain,
-            undecided=also.undecided,
-        )
+        return structs.replace(also, basis="stated", asks=assured.asks)
+
+    def live(self, values: Values) -> tuple[int, list[Pending]]:
+        """The rows that no single fact closes, and what single facts leave undecided."""
+        pending: list[Pending] = []
+        return self.scan(values.get, pending), pending
 
     def axes(self, live: int) -> frozenset[str]:
         """The axes on which the answer may depend."""
         return self.program.gate_axes.union(*(axes for bit, axes in self.axes_of_rows if live & bit))
 
-    def over_readings(self, values: Values, at: dt.datetime) -> Answer:
-        live, pending = self.live(values)
-        if not live & self.rows.reading and not self.program.gate_axes:
-            return self.sole(values, at, live, pending, NO_READINGS)
+    def in_every_case(self, values: Values, at: dt.datetime) -> Answer:
+        """The answer on one set of facts where even the acts depend on a reading."""
+        return self.over_readings(values, at, *self.live(values))
+
+    def over_readings(self, values: Values, at: dt.datetime, live: int, pending: list[Pending]) -> Answer:
+        """The answer under all readings, from the rows that no single fact closes."""
         readings = combinations(self.slice, self.axes(live))
-        soles = [self.sole(values, at, live, pending.copy(), reading) for reading in readings]
+        soles = [self.test(values, at, reading, live, pending.copy()) for reading in readings]
         outcomes = [sole.outcome for sole in soles]
         outcome = joined_outcomes(outcomes)
         still: set[str] = set().union(*(sole.may_still_be for sole in soles))
@@ -92,87 +94,84 @@ class Compiled:
             undecided=tuple(sorted(found - certain)),
         )
 
-    def sole(
+    def unsettled(
         self,
         values: Values,
         at: dt.datetime,
-        live: int,
-        pending: list[Pending],
         readings: Mapping[str, str],
+        pending: list[Pending],
+        live: int,
+        soft: int,
+        lifted: int,
+        certain: int,
+        rest: int,
     ) -> Answer:
-        """The answer under one reading of every axis, of the rows that the facts leave one by one. What is
-        left undecided on the way is added to `pending`."""
-        table = self.rows
-        live = table.test(values, at, readings, self, live, pending)
-        soft = 0
-        for rows, _ in pending:
-            soft |= rows
-        firm = live & ~soft
-        certain: list[str] = []
-        undecided: list[str] = []
-        open_: list[Row] = []
-        lifted: list[int] = []
-        mask = unsure = may_be_forbidden = may_be_required = 0
-        forbidden = required = False
-        for column, byte in zip(table.columns, (live >> table.first).to_bytes(table.size, "little")):  # noqa: B905 -- as long as each other
-            for row in column[byte] if byte else ():
-                key, kind, bit, able, _, _ = row
-                if kind == "open":
-                    if able & firm:
-                        lifted.append(able & firm)
-                        continue
-                    if not (able & live or bit & soft):
-                        certain.append(key)
-                        required = True
-                        continue
-                    may_be_required |= bit | able & live
-                elif kind == "prohibition":
-                    if not bit & soft:
-                        certain.append(key)
-                        forbidden = True
-                        continue
-                    may_be_forbidden |= bit
-                elif kind == "walked_flag":
-                    waits = self.waits(row.instance, values, at, readings)
-                    if waits < 0:
-                        continue
-                    mask |= waits
-                elif bit & soft:
-                    if kind == "flag":
-                        continue
-                    unsure |= bit
-                else:
-                    mask |= HUMAN
-                undecided.append(key)
-                open_.append(row)
+        """The answer under one reading of every axis where questions are left that may be open, `rest`. The
+        rows `soft` are undecided; `pending` says on what."""
+        rows, mask = self.rows, 0
+        if rest & rows.walked:
+            rest, mask = self.walked_flags(rest, values, at, readings)
+        still: tuple[str, ...] = ()
         outcome: Outcome
-        still: tuple[str, ...] = ("prohibited",) if may_be_forbidden else ()
-        if forbidden:
-            outcome, still, mask = "prohibited", (), 0
-        elif required:
-            outcome, mask = "license_required", hangs_on(pending, may_be_forbidden)
-        elif open_:
-            mask |= hangs_on(pending, unsure | may_be_required | may_be_forbidden)
-            outcome = "needs_facts"
-            if mask & HUMAN and not all(
-                self.rails(row.instance, row.reason, values, at, readings).may_false for row in open_
-            ):
-                outcome = "needs_human"
-            else:
-                still = ("permitted", *still)
-            if may_be_required:
-                still = ("license_required", *still)
+        if certain & rows.prohibitions:
+            outcome, mask = "prohibited", 0
+        elif certain:
+            outcome, mask = "license_required", 0
+            if rest & rows.prohibitions:
+                still = ("prohibited",)
+                mask = self.hangs_on(pending, rest & rows.prohibitions, 0)
+        elif rest:
+            if rest & rows.for_humans & ~soft:
+                mask |= HUMAN
+            mask |= self.hangs_on(pending, rest & ~rows.walked, live & rows.exceptions)
+            outcome, still = self.needed(rest, mask, values, at, readings)
         else:
-            outcome = self.permitted(live, lifted, values, at, readings)
+            outcome = self.permitted(live, lifted, soft)
         return Answer(
             outcome=outcome,
             basis="assured",
             may_still_be=still,
-            by_reading=BY_NONE,
-            asks=self.program.bits.asks(mask) if mask else (),
-            certain=tuple(certain),
-            undecided=tuple(undecided),
+            by_reading={},
+            asks=self.program.bits.asks(mask),
+            certain=rows.keys(certain),
+            undecided=rows.keys(rest),
         )
+
+    def needed(
+        self, rest: int, mask: int, values: Values, at: dt.datetime, readings: Mapping[str, str]
+    ) -> tuple[Outcome, tuple[str, ...]]:
+        """Who has to settle the questions that are left, and what the answer may still be."""
+        outcome: Outcome = "needs_facts"
+        still: tuple[str, ...] = ("prohibited",) if rest & self.rows.prohibitions else ()
+        if mask & HUMAN and not all(
+            self.rails(row.instance, row.reason, values, at, readings).may_false for row in self.rows.of(rest)
+        ):
+            outcome = "needs_human"
+        else:
+            still = ("permitted", *still)
+        return outcome, ("license_required", *still) if rest & self.rows.requirements else still
+
+    def hangs_on(self, pending: list[Pending], questions: int, able: int) -> int:
+        """What the undecided parts of the questions hang on, and of the exceptions that may lift them."""
+        mask = 0
+        for rows, code in pending:
+            if rows & questions or (rows & able and self.lifted(rows & able) & questions):
+                mask |= code
+        return mask
+
+    def walked_flags(
+        self, rest: int, values: Values, at: dt.datetime, readings: Mapping[str, str]
+    ) -> tuple[int, int]:
+        """The questions that are left without the flags on what is unknown that hold nothing open, and what
+        the others hang on."""
+        mask = 0
+        for row in self.rows.of(rest & self.rows.walked):
+            waits = self.waits(row.instance, values, at, readings)
+            if waits < 0:
+                rest ^= row.bit
+            else:
+                mask |= waits
+        return rest, mask
 
     def waits(self, instance: Instance, values: Values, at: dt.datetime, readings: Mapping[str, str]) -> int:
         """What a flag that speaks of the unknown holds open: a mask, or -1 for nothing."""
@@ -251,52 +250,26 @@ class Compiled:
             return human("untranslatable")
         return found
 
-    def permitted(
-        self,
-        live: int,
-        lifted: list[int],
-        values: Values,
-        at: dt.datetime,
-        readings: Mapping[str, str],
-    ) -> Outcome:
+    def permitted(self, live: int, lifted: int, soft: int) -> Outcome:
         """Which permission it is, when nothing is open. Of what surely lifts a requirement, the least
         burdensome counts; of these, the most burdensome names the outcome."""
-        for outcome, of, milder in self.rows.ranks:
-            if any(sure & of and not sure & milder for sure in lifted):
+        left, sure = live & lifted, live & self.rows.exceptions & ~soft
+        for outcome, milder in self.rows.ranks if left else ():
+            if left & ~self.lifted(sure & milder):
                 return outcome
         if not self.slice.acts:
             return self.without_acts()
         if live & self.rows.acts:
             return "no_license_required"
-        presumptions = self.presumptions(values, at, readings)
-        subjects = (subject(values, at, readings, presumptions) for subject in self.subjects)
-        return "not_an_event" if any(code >= 0 for code in subjects) else "not_subject"
+        return "not_an_event" if live & self.rows.subjects else "not_subject"
 
     def without_acts(self) -> Outcome:
         return "no_license_required" if self.slice.own_gate else "needs_human"
 
 
-def hangs_on(pending: list[Pending], rows: int) -> int:
-    """What the undecided parts of the rows hang on."""
-    mask = 0
-    for of, code in pending:
-        if of & rows:
-            mask |= code
-    return mask
-
-
-_COMPILED: dict[int, Compiled] = {}
-_LOCK = Lock()
-_MOST = 256
-
-
 def compiled(slice_: Slice) -> Compiled:
-    """The slice as a program; made once, and forgotten when 256 others were made since."""
-    found = _COMPILED.get(id(slice_))
-    if found is None or found.slice is not slice_:
-        found = Compiled(slice_)
-        with _LOCK:
-            _COMPILED[id(slice_)] = found
-            while len(_COMPILED) > _MOST:
-                del _COMPILED[next(iter(_COMPILED))]
+    """The slice as a program, made once; a module that was loaded anew makes its own."""
+    found = slice_.kept.get("compiled")
+    if type(found) is not Compiled:
+        found = slice_.kept["compiled"] = Compiled(slice_)
     return found

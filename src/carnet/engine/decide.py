@@ -25,7 +25,8 @@ def answer(
     stated: Values | None = None,
 ) -> Answer:
     """The answer at `at` of the law known at `known`, on assured `values` and on `stated` ones."""
-    return compiled(slice_at(rulebook, at, known, choices)).answer(values, at, stated)
+    engine = compiled(slice_at(rulebook, at, known, choices))
+    return engine.answer(values, at, stated) if stated else engine.assured(values, at)
 
 
 def levels_of(terms: Terms, choices: Choices) -> Mapping[str, str]:

@@ -258,7 +258,7 @@ class Report:
             truth = truth_of(rails)
             live = self.live & ~self.engine.rows.of_other_acts(stage.number)
             soles = [
-                self.engine.sole(self.values, self.at, live, self.pending.copy(), readings)
+                self.engine.test(self.values, self.at, readings, live, self.pending.copy())
                 for readings in self.readings
             ]
             outcome = joined_outcomes([sole.outcome for sole in soles])

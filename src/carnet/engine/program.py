@@ -71,6 +71,8 @@ class Program:
     def __init__(self, slice_: Slice) -> None:
         self.slice = slice_
         self.bits = Bits()
+        self.read: dict[int, tuple[tree.Tree, frozenset[str]]] = {}
+        self.axes: dict[int, tuple[tree.Tree, frozenset[str]]] = {}
         self.inner: dict[str, tree.Tree] = {name: inner(name, slice_) for name in slice_.definitions}
         self.presumed = self.presumptions()
         numbers = {entry.path: number for number, entry in enumerate(self.presumed)}
@@ -118,8 +120,11 @@ class Program:
                 del found[entry.path]
         return ordered
 
-    def paths(self, node: tree.Tree) -> set[str]:
+    def paths(self, node: tree.Tree) -> frozenset[str]:
         """Declared paths of the terms that a grounded condition reads, those of parties included."""
+        kept = self.read.get(id(node))
+        if kept is not None:
+            return kept[1]
         found: set[str] = set()
         for part in tree.parts_of(node):
             if isinstance(part, tree.Parties) and part.definition in self.inner:
@@ -128,7 +133,8 @@ class Program:
             found.add(f"{term.entity}.{term.name}")
             if term.entity in (PARTY, "recipient", "exporter"):
                 found.add(f"party.{term.name}")
-        return found
+        self.read[id(node)] = (node, frozenset(found))
+        return self.read[id(node)][1]
 
     def presumes(self, trees: list[tree.Tree]) -> bool:
         presumed = {entry.path for entry in self.presumed}
@@ -136,17 +142,26 @@ class Program:
 
     def axes_of(self, trees: list[tree.Tree]) -> frozenset[str]:
         """The axes that an instance reads, also in definitions and in the flags on its presumptions."""
-        found: set[str] = set()
-        todo = list(trees)
+        if not self.slice.axes:
+            return frozenset()
+        found = frozenset[str]().union(*(self.axes_in(node) for node in trees))
         if self.presumes(trees):
-            todo += [flag for entry in self.presumed for flag in entry.flags]
-        while todo:
-            for part in tree.parts_of(todo.pop()):
-                if isinstance(part, tree.Reading):
-                    found.add(part.axis)
-                elif isinstance(part, tree.Parties) and part.definition in self.inner:
-                    todo.append(self.inner[part.definition])
-        return frozenset(found)
+            found |= frozenset().union(*(self.axes_in(f) for entry in self.presumed for f in entry.flags))
+        return found
+
+    def axes_in(self, node: tree.Tree) -> frozenset[str]:
+        """The axes of one condition, and of the definitions that it asks of parties."""
+        kept = self.axes.get(id(node))
+        if kept is not None:
+            return kept[1]
+        found: set[str] = set()
+        for part in tree.parts_of(node):
+            if isinstance(part, tree.Reading):
+                found.add(part.axis)
+            elif isinstance(part, tree.Parties) and part.definition in self.inner:
+                found |= self.axes_in(self.inner[part.definition])
+        self.axes[id(node)] = (node, frozenset(found))
+        return self.axes[id(node)][1]
 
     def placed(
         self, block: blocks.Rule | blocks.RedFlag, reads_act: bool

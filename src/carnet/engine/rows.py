@@ -1,28 +1,65 @@
-"""The questions of a slice, its acts, and the exceptions that may lift a question, as rows: one bit of a
-whole number each. A row is a conjunction. Here is which known fact makes a row false by itself, and which
-parts have to be evaluated; how an answer is put together is in `carnet.engine.compiled`."""
+"""What is asked of a slice as rows, one bit of a whole number each: the exceptions that may lift a question,
+the subjects of acts, the acts, the questions, and the ways in which a condition of one can hold. A row is a
+conjunction. Which rows the facts leave is found in `carnet.engine.passes`, and how an answer is put together
+in `carnet.engine.compiled`."""
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import NamedTuple, TypeVar
 
-from carnet.engine.codegen import HUMAN
-from carnet.engine.program import LIFTED, Instance, Lifting, Program, combinations
-from carnet.engine.tables import Part, Pending, Readings, Table, path_of, path_of_term
+from carnet.engine.program import LIFTED, Instance, Program
+from carnet.engine.tables import path_of
 from carnet.model.determination import Outcome
-from carnet.model.facts import Known, Values
 from carnet.rules import tree
+
+V = TypeVar("V")
 
 
 class Row(NamedTuple):
-    """A question with the place of its bit; `able` are the exceptions that may lift it."""
+    """A question with the place of its bit."""
 
     key: str
     kind: str
     bit: int
-    able: int
     instance: Instance
     reason: str | None
+
+
+class Conjunct(NamedTuple):
+    """A condition, and the rows that have it. `ways` are the rows of the ways in which it can hold: it is
+    false if none of them is left. 0 if it has to be evaluated."""
+
+    node: tree.Tree
+    rows: int
+    ways: int
+
+
+class Column(dict[int, int]):
+    """Eight exceptions: by a byte, the questions that those of its bits may lift. Made as it is asked for."""
+
+    def __init__(self, lifts: list[int]) -> None:
+        super().__init__()
+        self.lifts = lifts
+
+    def __missing__(self, byte: int) -> int:
+        found = 0
+        for number, questions in enumerate(self.lifts):
+            if byte >> number & 1:
+                found |= questions
+        self[byte] = found
+        return found
+
+
+def bits(rows: int) -> Iterator[int]:
+    """The bits of a mask, one by one."""
+    while rows:
+        yield rows & -rows
+        rows &= rows - 1
+
+
+def numbered(names: Iterable[V], first: int) -> dict[V, int]:
+    """A bit for each name, from that place on."""
+    return {name: 1 << number for number, name in enumerate(dict.fromkeys(names), first)}
 
 
 def conjuncts(node: tree.Tree, *, denied: bool = False) -> Iterator[tree.Tree]:
@@ -44,21 +81,14 @@ def conjuncts(node: tree.Tree, *, denied: bool = False) -> Iterator[tree.Tree]:
             yield tree.Not(node) if denied else node
 
 
-class Column(dict[int, tuple[Row, ...]]):
-    """Eight rows: by a byte, those of its bits. Made as they are asked for."""
-
-    def __init__(self, rows: list[Row]) -> None:
-        super().__init__()
-        self.rows = rows
-
-    def __missing__(self, byte: int) -> tuple[Row, ...]:
-        found = self[byte] = tuple(row for number, row in enumerate(self.rows) if byte >> number & 1)
-        return found
+def ways_of(node: tree.Tree) -> list[tuple[tree.Tree, ...]]:
+    """The conditions of which one must be true, each as its conjuncts."""
+    return [tuple(dict.fromkeys(conjuncts(tree.Not(denial)))) for denial in conjuncts(node, denied=True)]
 
 
 class Rows:
-    """All rows of a program: exceptions, acts, then questions in the order of their keys. `scan` looks at the
-    facts one by one, `test` evaluates the parts that read several."""
+    """All rows of a program: exceptions, those of one class and one condition as one; subjects, alike ones as
+    one; acts; questions, against the order of their keys; ways."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -69,95 +99,53 @@ class Rows:
                 for reason, able in instance.reasons or ((None, ()),)
             ),
             key=lambda question: question[0],
+            reverse=True,
         )
-        liftings = list(dict.fromkeys(lifting for _, _, _, able in asked for lifting in able))
-        bits = {lifting: 1 << number for number, lifting in enumerate(liftings)}
-        self.first = len(liftings) + len(program.slice.acts)
-        self.exceptions = (1 << len(liftings)) - 1
-        self.acts = (1 << self.first) - 1 & ~self.exceptions
+        named = [[(each.exception.class_, each.whole) for each in able] for _, _, _, able in asked]
+        able = numbered(chain.from_iterable(named), 0)
+        subjects = numbered(program.gates[::2], len(able))
+        acts = range(len(able) + len(subjects), len(able) + len(subjects) + len(program.slice.acts))
         self.rows = [
-            Row(key, instance.kind, 1 << number, sum(bits[each] for each in able), instance, reason)
-            for number, (key, instance, reason, able) in enumerate(asked, self.first)
+            Row(key, instance.kind, 1 << number, instance, reason)
+            for number, (key, instance, reason, _) in enumerate(asked, acts.stop)
         ]
-        self.all = (1 << self.first + len(asked)) - 1
-        self.ranks: list[tuple[Outcome, int, int]] = []
-        milder = 0
-        for name, outcome in LIFTED.items():
-            of = sum(bit for lifting, bit in bits.items() if lifting.exception.class_ == name)
-            self.ranks.insert(0, (outcome, of, milder))
-            milder |= of
+        self.exceptions, self.subjects = sum(able.values()), sum(subjects.values())
+        self.acts = sum(1 << number for number in acts)
+        self.questions = sum(row.bit for row in self.rows)
+        self.wanted = self.subjects | self.acts | self.questions
+        """The rows that matter by themselves."""
+        self.prohibitions, self.requirements = self.of_kind("prohibition"), self.of_kind("open")
+        self.closing = self.prohibitions | self.requirements
+        self.flags, self.walked = self.of_kind("flag"), self.of_kind("walked_flag")
+        self.for_humans = self.questions & ~self.closing & ~self.walked
         self.reading = self.where(lambda instance: bool(program.axes_of(list(instance.trees(program.gates)))))
         self.presuming = self.where(lambda instance: program.presumes(list(instance.trees(program.gates))))
         self.presuming |= self.acts if program.presumes(program.gates) else 0
-        self.tables: dict[str, Table] = {}
-        self.size = len(self.rows) + 7 >> 3
-        self.columns = [Column(self.rows[n : n + 8]) for n in range(0, len(self.rows), 8)]
-        self.fill(self.parts(bits))
+        self.serves = dict.fromkeys(able.values(), 0)
+        """The rows for whose sake each of the others matters."""
+        for row, names in zip(self.rows, named, strict=True):
+            for name in names:
+                self.serves[able[name]] |= row.bit
+        self.ranks: list[tuple[Outcome, int]] = []
+        """The permissions of what lifts a question, the most burdensome first, and the exceptions of those
+        that are milder."""
+        milder = 0
+        for class_, outcome in LIFTED.items():
+            self.ranks.insert(0, (outcome, milder))
+            milder |= sum(bit for (name, _), bit in able.items() if name == class_)
+        lifts = [self.serves[bit] for bit in able.values()]
+        self.lift_columns = [Column(lifts[n : n + 8]) for n in range(0, len(lifts), 8)]
+        self.places = [("", 0)] * (acts.stop + 1) + [(row.key, row.bit) for row in self.rows]
+        """By the length of a number, the key of the question that is its highest bit."""
+        self.all = self.exceptions | self.wanted
+        written = [(whole, bit) for (_, whole), bit in able.items()]
+        written += subjects.items()
+        for number, bit in enumerate(acts):
+            written.append((tree.And(tuple(program.gates[2 * number : 2 * number + 2])), 1 << bit))
+        self.conjuncts = self.joined(self.written(written))
 
-    def parts(self, bits: Mapping[Lifting, int]) -> dict[tree.Tree, int]:
-        """Every part of a row, with the rows that have it."""
-        found: dict[tree.Tree, int] = {}
-        for row in self.rows:
-            written = [self.program.gates[gate] for gate in row.instance.gates]
-            if row.kind != "walked_flag":
-                written.append(row.instance.when)
-            for part in set(conjuncts(tree.And(tuple(written)))):
-                found[part] = found.get(part, 0) | row.bit
-        others = [(lifting.whole, bit) for lifting, bit in bits.items()]
-        for number in range(len(self.program.slice.acts)):
-            gates = tuple(self.program.gates[2 * number : 2 * number + 2])
-            others.append((tree.And(gates), self.exceptions + 1 << number))
-        for whole, bit in others:
-            for part in set(conjuncts(whole)):
-                found[part] = found.get(part, 0) | bit
-        return found
-
-    def fill(self, parts: Mapping[tree.Tree, int]) -> None:
-        """Sorts the parts by what they read, and makes `scan` and `test`."""
-        source, start = self.program.source, self.all
-        several: list[tuple[tree.Tree, int]] = []
-        found: list[tuple[str, tree.Tree, int, str, Readings | None]] = []
-        for part, rows in sorted(parts.items(), key=lambda entry: -entry[1].bit_count()):
-            path = None if self.program.presumes([part]) else path_of(part)
-            if part == tree.FALSE:
-                start &= ~rows
-            elif path is not None:
-                found.append((path, part, rows, source.function(part), None))
-            else:
-                several.append((part, rows))
-                if not any(isinstance(node, tree.Resolved) for node in tree.parts_of(part)):
-                    name = source.function(part)
-                    readings = combinations(self.program.slice, self.program.axes_of([part]))
-                    paths = filter(None, {path_of_term(term) for term in tree.terms_of(part)})
-                    found += [(path, part, rows, name, readings) for path in sorted(paths)]
-        source.add("test(V, at, R, engine, live, pending)", list(self.tests(several)))
-        self.codes = source.made()
-        self.test: Callable[..., int] = self.codes["test"]
-        nothing = [None] * len(self.program.presumed)
-        for path, part, rows, name, ways in found:
-            table = self.tables.setdefault(path, Table(path, self.all, nothing))
-            table.parts.append(Part(part, self.codes[name], rows, ways))
-        for table in self.tables.values():
-            table.fill(self.program.sets)
-        self.scan = self.scanner(start)
-
-    def tests(self, parts: list[tuple[tree.Tree, int]]) -> Iterator[str]:
-        """Source that evaluates each part if it still matters; exceptions come last, and only where there
-        is something to lift. What can't be evaluated is left to a human."""
-        yield "g, P = V.get, None"
-        for part, rows in sorted(parts, key=lambda entry: not entry[1] & ~self.exceptions):
-            yield (
-                f"if live & {rows} and live & {self.served(rows)}:"
-                if rows & self.exceptions
-                else f"if live & {rows}:"
-            )
-            if self.program.presumes([part]):
-                yield "    if P is None: P = engine.presumptions(V, at, R)"
-            yield f"    try: x = {self.program.source.expression(part)}"
-            yield f"    except Exception: x = {HUMAN}"
-            yield f"    if x < 0: live &= {self.all & ~rows}"
-            yield f"    elif x: pending.append(({rows}, x))"
-        yield "return live"
+    def of_kind(self, kind: str) -> int:
+        return sum(row.bit for row in self.rows if row.kind == kind)
 
     def where(self, test: Callable[[Instance], bool]) -> int:
         """The questions of the instances for which the test holds."""
@@ -167,38 +155,66 @@ class Rows:
         }
         return sum(row.bit for row in self.rows if kept[row.instance.key])
 
+    def written(self, others: list[tuple[tree.Tree, int]]) -> dict[tree.Tree, int]:
+        """Every condition that the rows are made of, with those that have it."""
+        wholes = list(others)
+        for row in self.rows:
+            gates = tuple(self.program.gates[gate] for gate in row.instance.gates)
+            own = () if row.kind == "walked_flag" else (row.instance.when,)
+            wholes.append((tree.And((*gates, *own)), row.bit))
+        found: dict[tree.Tree, int] = {}
+        for whole, bit in wholes:
+            for node in dict.fromkeys(conjuncts(whole)):
+                found[node] = found.get(node, 0) | bit
+        return found
+
+    def joined(self, written: dict[tree.Tree, int]) -> list[Conjunct]:
+        """The same, those of many rows first. Where a condition on several facts can hold in several ways,
+        each of which reads one fact at a time, these become rows."""
+        bit_of: dict[tuple[tree.Tree, ...], int] = {}
+        ways: dict[tree.Tree, int] = {}
+        for node, rows in list(written.items()):
+            each = ways_of(node) if self.entangled(node) else []
+            if len(each) < 2 or any(self.entangled(part) for way in each for part in way):
+                continue
+            ways[node] = 0
+            for way in each:
+                if way not in bit_of:
+                    bit_of[way] = self.all + 1
+                    self.all |= self.all + 1
+                bit = bit_of[way]
+                ways[node] |= bit
+                self.serves[bit] = self.serves.get(bit, 0) | self.served(rows)
+                for part in way:
+                    written[part] = written.get(part, 0) | bit
+        found = [Conjunct(node, rows, ways.get(node, 0)) for node, rows in written.items()]
+        return sorted(found, key=lambda conjunct: -conjunct.rows.bit_count())
+
+    def entangled(self, node: tree.Tree) -> bool:
+        """Whether a condition reads more than one fact of the transaction."""
+        return path_of(node) is None or self.program.presumes([node])
+
     def served(self, rows: int) -> int:
-        """The rows for whose sake these rows matter: themselves, or the questions that they may lift."""
-        able = rows & self.exceptions
-        return rows & ~able | sum(row.bit for row in self.rows if row.able & able)
+        """The rows for whose sake these matter."""
+        found = rows & self.wanted
+        for bit, of in self.serves.items():
+            if rows & bit:
+                found |= of
+        return found
 
     def of_other_acts(self, act: int) -> int:
         """The questions that are read for another act only."""
         return sum(row.bit for row in self.rows if row.instance.act not in (None, act))
 
-    def live(self, values: Values) -> tuple[int, list[Pending]]:
-        """The rows that no single fact closes, and what single facts leave undecided."""
-        pending: list[Pending] = []
-        try:
-            return self.scan(values.get, pending), pending
-        except TypeError:
-            live, pending = self.all, []
-            for path, table in self.tables.items():
-                live &= table.other(values.get(path), pending)
-            return live, pending
+    def keys(self, questions: int) -> tuple[str, ...]:
+        """Their keys, in order."""
+        found = []
+        while questions:
+            key, bit = self.places[questions.bit_length()]
+            found.append(key)
+            questions ^= bit
+        return tuple(found)
 
-    def scanner(self, start: int) -> Callable[[Callable[[str], Known | None], list[Pending]], int]:
-        """A function of facts that gives the rows which no single fact closes, and adds to a list what
-        single facts leave undecided. Written out fact by fact: this is where a decision's time goes."""
-        names: dict[str, object] = {"bisect": bisect_right}
-        lines = [f"    live = {start}"]
-        questions = self.all & ~self.exceptions & ~self.acts
-        ordered = sorted(self.tables.values(), key=lambda table: -table.power(questions))
-        for number, table in enumerate(ordered):
-            lines.append(f"    if live & {self.served(table.rows())}:")
-            lines += [
-                f"        {line}" for line in (f"v = g({table.path!r})", *table.source(str(number), names))
-            ]
-        text = "\n".join(["def scan(g, pending):", *lines, "    return live"])
-        exec(compile(text, "<rows>", "exec"), names)  # noqa: S102 -- made of numbers and quoted paths only
-        return names["scan"]  # type: ignore[return-value]  # the function that the text defines
+    def of(self, questions: int) -> list[Row]:
+        """Their rows."""
+        return [row for row in self.rows if questions & row.bit]

@@ -34,6 +34,10 @@ FindingKind = Literal[
 ]
 
 
+MOST_DAYS = 36_500
+"""A hundred years: the most that `stale_after_days` may be."""
+
+
 class Choices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The operator's recorded settings that change a legal answer: a reading per axis, an assurance
     level per term, and the days after `verified` when a provision counts as stale (None: never)."""
@@ -41,6 +45,12 @@ class Choices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     readings: Mapping[str, str] = {}
     assurance: Mapping[str, str] = {}
     stale_after_days: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.stale_after_days is not None and self.stale_after_days > MOST_DAYS:
+            raise ValueError(
+                f"`stale_after_days = {self.stale_after_days}` is over {MOST_DAYS}: leave it out for never"
+            )
 
 
 class Answer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,6 +7,8 @@ CarnetError
 
 from msgspec import Struct
 
+from carnet.model.plain import printable
+
 
 class CarnetError(Exception):
     """The root of every error that Carnet raises on purpose. The message says what to do next."""
@@ -24,7 +26,7 @@ class Problem(Struct, frozen=True, order=True):
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message}"
+        return printable(f"{self.file}:{self.line}: {self.message}")
 
 
 class RulesError(CarnetError):

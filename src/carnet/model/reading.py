@@ -4,16 +4,16 @@ model. What the values mean is not here."""
 import difflib
 import json
 import re
-import tomllib
-from collections.abc import Callable, Iterable, Iterator
-from decimal import Decimal
-from typing import NoReturn, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import msgspec
 from msgspec import inspect
 
+from carnet.model.documents import Json, Toml
 from carnet.model.errors import InputError
 from carnet.model.leaves import Path
+from carnet.model.plain import foreign_signs, listed, printable
 
 T = TypeVar("T")
 
@@ -21,7 +21,6 @@ LIMIT = 1_000_000
 """Bytes that one input may have."""
 
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[\.\.\.\]")
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
 
 
 def decode(
@@ -41,13 +40,14 @@ def decode(
         line = data.count(b"\n", 0, error.start) + 1
         byte = f"0x{data[error.start]:02x}"
         raise InputError(f"{file}:{line}: the byte `{byte}` is not UTF-8: save the file as UTF-8") from None
-    document = _Toml(text, file) if file.endswith(".toml") else _Json(text, file)
+    text = text.removeprefix("\ufeff")
+    document = Toml(text, file) if file.lower().endswith(".toml") else Json(text, file)
     plain = document.read()
     try:
         return checked(plain, of, check)
     except Wrong as wrong:
         line = document.line(wrong.path)
-        raise InputError(_printable(f"{file}:{line}: {wrong}")) from None
+        raise InputError(printable(f"{file}:{line}: {wrong}")) from None
 
 
 class Wrong(InputError):
@@ -85,110 +85,6 @@ def nearest(word: str, words: Iterable[str]) -> str:
     return f"; did you mean `{found[0]}`?" if found else ""
 
 
-class _Json:
-    def __init__(self, text: str, file: str) -> None:
-        self.text, self.file = text, file
-
-    def read(self) -> object:
-        try:
-            return json.loads(
-                self.text,
-                object_pairs_hook=self.unique,
-                parse_float=Decimal,
-                parse_constant=self.constant,
-            )
-        except json.JSONDecodeError as error:
-            near = self.text[error.pos : error.pos + 20].split("\n")[0]
-            seen = f"at `{near}`" if near else "at the end"
-            raise InputError(
-                f"{self.file}:{error.lineno}: not JSON {_printable(seen)}: {error.msg.lower()}"
-            ) from None
-        except RecursionError:
-            raise InputError(
-                f"{self.file}: `{self.text[:20]}…` is nested too deep: no field needs that"
-            ) from None
-        except (ValueError, ArithmeticError):
-            raise InputError(f"{self.file}: a number has too many digits: write it like `1.5e26`") from None
-
-    def unique(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
-        found: dict[str, object] = {}
-        for key, value in pairs:
-            if key in found:
-                lines = [at.start() for at in re.finditer(re.escape(json.dumps(key)), self.text)]
-                line = self.text.count("\n", 0, lines[-1]) + 1 if lines else 1
-                raise InputError(
-                    f"{self.file}:{line}: `{_printable(_short(key))}` stands twice in one object: keep one"
-                )
-            found[key] = value
-        return found
-
-    def constant(self, name: str) -> NoReturn:
-        line = self.text.count("\n", 0, self.text.find(name)) + 1
-        raise InputError(
-            f"{self.file}:{line}: `{name}` is not a number: leave the fact out if it is not known"
-        )
-
-    def line(self, path: Path) -> int:
-        """The line of the key or member at the path, or of the last of its parents that is there."""
-        lines = dict(self.places())
-        while path and path not in lines:
-            path = path[:-1]
-        return self.text.count("\n", 0, lines.get(path, 0)) + 1
-
-    def places(self) -> Iterator[tuple[Path, int]]:
-        """Where each key and each member of an array stands."""
-        open_: list[tuple[str, Path]] = []
-        path: Path = ()
-        key_next = False
-        for token in _TOKEN.finditer(self.text):
-            text = token[0]
-            if text in "}]":
-                path = open_.pop()[1]
-            elif text == ",":
-                kind, parent = open_[-1]
-                key_next = kind == "{"
-                path = parent if key_next else (*parent, int(path[-1]) + 1)
-            elif key_next and text != ":":
-                path = (*open_[-1][1], json.loads(text))
-                yield path, token.start()
-                key_next = False
-            elif text in "{[":
-                yield path, token.start()
-                open_.append((text, path))
-                key_next = text == "{"
-                path = path if key_next else (*path, 0)
-            elif text != ":":
-                yield path, token.start()
-
-
-class _Toml:
-    def __init__(self, text: str, file: str) -> None:
-        self.text, self.file = text, file
-
-    def read(self) -> object:
-        try:
-            return tomllib.loads(self.text, parse_float=Decimal)
-        except tomllib.TOMLDecodeError as error:
-            found = re.search(r"line (\d+)", str(error))
-            line = found[1] if found else self.text.count("\n") + 1
-            what = str(error).partition(" (at")[0].lower()
-            raise InputError(f"{self.file}:{line}: not TOML: {_printable(what)}") from None
-        except RecursionError:
-            raise InputError(
-                f"{self.file}: `{self.text[:20]}…` is nested too deep: no field needs that"
-            ) from None
-        except (ValueError, ArithmeticError):
-            raise InputError(f"{self.file}: a number has too many digits: write it like `1.5e26`") from None
-
-    def line(self, path: Path) -> int:
-        """The line where the last named step of the path stands, as far as text alone can tell."""
-        start = 0
-        for step in (step for step in path if isinstance(step, str)):
-            found = re.compile(rf"(?<![\w-]){re.escape(step)}(?![\w-])").search(self.text, start)
-            start = found.start() if found else start
-        return self.text.count("\n", 0, start) + 1
-
-
 def _path(where: str) -> Path:
     """`$.recipient.nationalities[0]` as steps; `[...]`, any key of a mapping, ends it."""
     steps: list[str | int] = []
@@ -206,10 +102,11 @@ def _explain(message: str, path: Path, plain: object, of: type) -> tuple[str, Pa
     """The sentence for a message of msgspec, and the path it is about."""
     name = shown(path) or "the document"
     value = _at(plain, path)
-    if found := re.match(r"Object contains unknown field `(.*)`", message):
+    if found := re.match(r"Object contains unknown field `(.*)`", message, re.DOTALL):
         word, known = found[1], _fields(of, path)
         near = nearest(word, known) or _elsewhere(word, of)
-        return f"unknown field `{shown((*path, _short(word)))}`{near or _among(known)}", (*path, word)
+        name = f"`{shown((*path, _short(word)))}`{foreign_signs(_short(word))}"
+        return f"unknown field {name}{near or _among(known)}", (*path, word)
     if found := re.match(r"Object missing required field `(.*)`", message):
         return f"`{shown((*path, found[1]))}` is missing: add it{_example(found[1])}", path
     if message.startswith("Invalid enum value"):
@@ -232,6 +129,8 @@ def _explain(message: str, path: Path, plain: object, of: type) -> tuple[str, Pa
         return f"`{_short(value)}` at `{name}` is not a date: write `2025`, `2025-05` or `2025-05-15`", path
     if message.startswith("Expected `str` of length"):
         return f"`{name}` is an id: write 1 to 200 characters", path
+    if found := re.match(r"Expected `(.*)`, got `(date|time|datetime)`", message):
+        return f'`{_short(value)}` at `{name}` is not in quotes: write it as text, `"{_short(value)}"`', path
     if found := re.match(r"Expected `(.*)`, got `(.*)`", message):
         wanted = " or ".join(_KINDS.get(kind, kind) for kind in found[1].split(" | ") if kind != "null")
         return f"`{_short(value)}` at `{name}` is {_KINDS.get(found[2], found[2])}: write {wanted}", path
@@ -253,11 +152,6 @@ _KINDS = {
 }
 
 
-def _printable(text: str) -> str:
-    """One line that does nothing to a terminal."""
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
-
-
 def _short(value: object) -> str:
     plain = isinstance(value, dict | list | bool | int | None)
     text = json.dumps(value, default=str) if plain else str(value)
@@ -265,8 +159,8 @@ def _short(value: object) -> str:
 
 
 def _among(words: Iterable[str]) -> str:
-    listed = sorted(words)
-    return f": write one of {', '.join(f'`{word}`' for word in listed)}" if 0 < len(listed) <= 12 else ""
+    known = sorted(words)
+    return f": write one of {listed(known)}" if 0 < len(known) <= 12 else ""
 
 
 def _example(field: str) -> str:

@@ -2,6 +2,7 @@
 
 import calendar
 import datetime as dt
+import re
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,8 @@ from carnet.model.errors import InputError
 
 ZONES = {"us": ZoneInfo("America/New_York"), "world": ZoneInfo("UTC")}
 """A bare date is 00:00 in the zone of the authority whose law it is, by the first part of its path."""
+
+_DATE = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?")
 
 Force = Literal["yes", "no", "maybe"]
 
@@ -59,16 +62,16 @@ def days(text: str) -> Days:
     Raises InputError for anything else.
     """
     try:
-        parts = [int(part) for part in text.split("-")] if text.isascii() else []
-        if len(parts) == 1 and len(text) == 4:
+        parts = [int(part) for part in text.split("-")] if _DATE.fullmatch(text) else []
+        if len(parts) == 1:
             return Days(dt.date(parts[0], 1, 1).toordinal(), dt.date(parts[0], 12, 31).toordinal())
-        if len(parts) == 2 and len(text) == 7:
+        if len(parts) == 2:
             last = calendar.monthrange(parts[0], parts[1])[1]
             return Days(
                 dt.date(parts[0], parts[1], 1).toordinal(),
                 dt.date(parts[0], parts[1], last).toordinal(),
             )
-        if len(parts) == 3 and len(text) == 10:
+        if len(parts) == 3:
             day = dt.date(parts[0], parts[1], parts[2]).toordinal()
             return Days(day, day)
     except ValueError:
@@ -77,14 +80,26 @@ def days(text: str) -> Days:
 
 
 def midnight(day: dt.date, zone: ZoneInfo) -> dt.datetime:
-    """00:00 of the day in the authority's zone, as an aware instant in UTC."""
-    return dt.datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(dt.UTC)
+    """00:00 of the day in the authority's zone, as an aware instant in UTC. Raises InputError for a day that
+    begins beyond the calendar."""
+    return in_utc(dt.datetime(day.year, day.month, day.day, tzinfo=zone))
+
+
+def in_utc(value: dt.datetime) -> dt.datetime:
+    """An aware instant in UTC. Raises InputError for one that no calendar has there."""
+    try:
+        return value.astimezone(dt.UTC)
+    except OverflowError:
+        raise InputError(
+            f"`{value.isoformat()}` lies beyond the calendar: write a year from 2 to 9998"
+        ) from None
 
 
 def instant(text: str | dt.datetime | dt.date, zone: ZoneInfo | None = None) -> dt.datetime:
     """An aware instant in UTC from ISO text, a datetime or a date; a bare date needs `zone`.
 
-    Raises InputError for a naive datetime, a bare date without a zone, or text that is neither.
+    Raises InputError for a naive datetime, a bare date without a zone, text that is neither, and an instant
+    beyond the calendar.
     """
     value: dt.datetime | dt.date
     if isinstance(text, str):
@@ -99,7 +114,7 @@ def instant(text: str | dt.datetime | dt.date, zone: ZoneInfo | None = None) -> 
     if isinstance(value, dt.datetime):
         if value.tzinfo is None:
             raise InputError(f"`{value.isoformat()}` has no zone: add `Z` or an offset like `-04:00`")
-        return value.astimezone(dt.UTC)
+        return in_utc(value)
     if zone is None:
         raise InputError(f"`{value.isoformat()}` is a bare date: write an instant with its zone")
     return midnight(value, zone)

@@ -8,6 +8,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 from msgspec import Meta, Struct
 
 from carnet.model.errors import InputError
+from carnet.model.plain import short
 
 T = TypeVar("T")
 
@@ -128,14 +129,19 @@ def number(text: Decimal | int | str, unit: str = "1") -> int:
     try:
         value, step = Decimal(text), Decimal(unit)
     except InvalidOperation:
-        raise InputError(f"`{text}` is not a number: write it like `12`, `0.5` or `1.5e26`") from None
+        raise InputError(
+            f"`{short(str(text))}` is not a number: write it like `12`, `0.5` or `1.5e26`"
+        ) from None
+    if value.is_nan():
+        raise InputError(f"`{text}` is not a number: leave the fact out if it is not known")
+    shown = short(f"{value:E}" if len(str(text)) > 60 else str(text))
     if not value.is_finite() or (value and value.adjusted() - step.adjusted() > 19):
-        raise InputError(f"`{text}` is too large: it must fit 64 bits in units of {unit}")
+        raise InputError(f"`{shown}` is too large: it must fit 64 bits in units of {unit}")
     with localcontext() as context:
         context.prec = max(60, len(value.as_tuple().digits) + 30)
         count = value / step
-    if count != count.to_integral_value():
-        raise InputError(f"`{text}` is not a whole number of {unit}: round it the careful way first")
+    if count != count.to_integral_value() or (value and not count):
+        raise InputError(f"`{shown}` is not a whole number of {unit}: round it the careful way first")
     if not -(2**63) <= count < 2**63:
-        raise InputError(f"`{text}` is too large: it must fit 64 bits in units of {unit}")
+        raise InputError(f"`{shown}` is too large: it must fit 64 bits in units of {unit}")
     return int(count)

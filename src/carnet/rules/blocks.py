@@ -11,6 +11,7 @@ from carnet.rules.tree import Tree, Value
 
 ExceptionClass = Literal["license_exception", "carve_out", "authorization"]
 ActKind = Literal["export", "reexport", "transfer_in_country", "release", "remote_access"]
+Entity = Literal["party", "item", "transaction", "end_use"]
 OverlayKind = Literal["stay", "saving_clause", "compliance_date", "supersession", "end", "not_enforced"]
 
 

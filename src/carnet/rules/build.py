@@ -1,13 +1,24 @@
 """From raw blocks to typed ones. How a key is read is in `carnet.rules.keys`; what blocks say about
 each other is in `carnet.rules.check`."""
 
+import difflib
+import keyword
+import re
+from collections.abc import Mapping
 from typing import Literal, TypedDict, cast, get_args
 
 from carnet.model.errors import Problem
+from carnet.model.plain import foreign_signs
 from carnet.rules import blocks, tree
 from carnet.rules.keys import CASE_KEYS, DEFAULT_LIFTED_BY, Base, Keys, Refused
+from carnet.rules.names import ACT_KINDS, CALLS, ENTITIES, SyntaxProblem, nearest
 from carnet.rules.source import Raw
-from carnet.rules.syntax import ACT_KINDS, ENTITIES, SyntaxProblem, nearest, parse_value
+from carnet.rules.syntax import parse_value
+
+RESERVED_NAMES = frozenset({*keyword.kwlist, *ENTITIES, *CALLS})
+"""What no definition and no parameter may be called."""
+
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class RuleKeys(TypedDict):
@@ -74,31 +85,39 @@ class Build(Keys):
                     "acts",
                     f"`{act.get('kind')}` is not a kind of act{nearest(str(act.get('kind')), ACT_KINDS)}",
                 )
-            destination = act.get("destination")
-            try:
-                place = (
-                    parse_value(destination, terms=self.terms, scope=scope)
-                    if isinstance(destination, str)
-                    else None
+            deemed = act.get("deemed", False)
+            if not isinstance(deemed, bool):
+                self.refuse(
+                    raw, "acts", f"`deemed = {deemed}` is neither `true` nor `false`: write one of them"
                 )
-            except SyntaxProblem as problem:
-                self.refuse(raw, "acts", str(problem))
+            place = self.place(raw, act, scope) if "destination" in act else None
             when = self.parse(raw, "acts", act.get("when", "True"), scope)
-            kind = cast(blocks.ActKind, act["kind"])
-            acts.append(blocks.Act(kind, act.get("deemed") is True, when, place))
+            acts.append(blocks.Act(cast(blocks.ActKind, act["kind"]), deemed, when, place))
         if not acts:
             self.refuse(raw, "acts", "a scope derives acts: add `[[acts]]` tables with `kind` and `when`")
         return blocks.Scope(
             **base, subject=self.parse(raw, "subject", raw.data.get("subject"), scope), acts=tuple(acts)
         )
 
+    def place(self, raw: Raw, act: Mapping[str, object], scope: Mapping[str, str]) -> tree.Value:
+        text = self.of_table(raw, "acts", act, "destination")
+        try:
+            return parse_value(text, terms=self.terms, scope=scope)
+        except SyntaxProblem as problem:
+            raise Refused(raw.line_with("acts", text), str(problem)) from None
+
     def coverage(self, raw: Raw, base: Base) -> blocks.Coverage:
         kinds = self.texts(raw, "kinds")
+        if not kinds:
+            self.refuse(raw, "kinds", 'a coverage needs the `kinds` of act that it covers: `["export"]`')
         for kind in kinds:
             if kind not in ACT_KINDS:
                 self.refuse(raw, "kinds", f"`{kind}` is not a kind of act{nearest(kind, ACT_KINDS)}")
         stages = [
-            blocks.Stage(str(stage.get("name")), str(stage["no_rule"]) if "no_rule" in stage else None)
+            blocks.Stage(
+                self.name(raw, "stages", self.of_table(raw, "stages", stage, "name")),
+                self.of_table(raw, "stages", stage, "no_rule") if "no_rule" in stage else None,
+            )
             for stage in self.tables(raw, "stages", ("name", "no_rule"))
         ]
         if not stages:
@@ -107,13 +126,16 @@ class Build(Keys):
 
     def definition(self, raw: Raw, base: Base) -> blocks.Definition:
         name, parameter = self.text(raw, "name"), self.text(raw, "parameter")
-        entity = self.one_of(raw, "of", ("party", "item", "transaction", "end_use"))
-        if not name.isidentifier() or not parameter.isidentifier() or parameter in ENTITIES:
-            self.refuse(
-                raw,
-                "name",
-                f"`{name}({parameter})` needs two plain names, the parameter's unlike any entity's",
-            )
+        entity = self.one_of(raw, "of", get_args(blocks.Entity))
+        for key, word in (("name", name), ("parameter", parameter)):
+            if not _WORD.fullmatch(word):
+                self.refuse(
+                    raw, key, f"`{word}`{foreign_signs(word)} is no plain name: write a to z, digits, `_`"
+                )
+            if word in RESERVED_NAMES:
+                self.refuse(
+                    raw, key, f"`{word}` already means something in a condition: give another `{key}`"
+                )
         scope = {key: kind for key, kind in ENTITIES.items() if key != "act"} | {parameter: entity}
         when = self.condition(raw, scope)
         return blocks.Definition(**base, name=name, parameter=parameter, entity=entity, when=when)
@@ -122,6 +144,9 @@ class Build(Keys):
         reasons = self.texts(raw, "reasons")
         if not reasons:
             self.refuse(raw, "reasons", 'a requirement needs `reasons`, like `["NS"]`')
+        odd = [reason for reason in reasons if "#" in reason or "@" in reason]
+        if odd:
+            self.refuse(raw, "reasons", f"`{odd[0]}` holds `#` or `@`: findings are told apart by them")
         rule, binds = self.rule(raw), frozenset(self.texts(raw, "binds"))
         when = rule["when"]
         made: list[blocks.AnyBlock | blocks.Case] = []
@@ -141,13 +166,23 @@ class Build(Keys):
             **base,
             **rule,
             reasons=tuple(dict.fromkeys(reasons)),
-            lifted_by=frozenset(self.texts(raw, "lifted_by", DEFAULT_LIFTED_BY)),
+            lifted_by=self.lifted_by(raw),
             review=self.review(raw),
             binds=binds,
             confidentiality=confidentiality,
             deadline=self.window(raw, "deadline") if "deadline" in raw.data else None,
         )
         return [requirement, *made]
+
+    def lifted_by(self, raw: Raw) -> frozenset[str]:
+        words = self.texts(raw, "lifted_by", DEFAULT_LIFTED_BY)
+        for word in words:
+            if word == "license_exception":
+                self.refuse(raw, "lifted_by", f"`{word}` is a class: name the exceptions by path, like `AIA`")
+            near = difflib.get_close_matches(word, DEFAULT_LIFTED_BY, n=1, cutoff=0.8)
+            if near and word not in DEFAULT_LIFTED_BY:
+                self.refuse(raw, "lifted_by", f"`{word}` is no class; did you mean `{near[0]}`?")
+        return frozenset(words)
 
     def red_flag(
         self,
@@ -164,11 +199,12 @@ class Build(Keys):
     def review(self, raw: Raw) -> tuple[blocks.Review, ...]:
         given = raw.data.get("review", [])
         if isinstance(given, str):
-            return (blocks.Review(given, tree.TRUE),)
+            return (blocks.Review(self.text(raw, "review"), tree.TRUE),)
         policies = self.tables(raw, "review", ("when", "policy"))
         return tuple(
             blocks.Review(
-                str(item.get("policy")), self.parse(raw, "review", item.get("when", "True"), ENTITIES)
+                self.of_table(raw, "review", item, "policy"),
+                self.parse(raw, "review", item.get("when", "True"), ENTITIES),
             )
             for item in policies
         )
@@ -177,34 +213,48 @@ class Build(Keys):
         kind = self.one_of(raw, "class", get_args(blocks.ExceptionClass))
         lifts = []
         for lift in self.tables(raw, "lifts", ("requirement", "reasons")):
-            reasons = lift.get("reasons")
-            named = frozenset(map(str, reasons)) if isinstance(reasons, list) else None
-            lifts.append(blocks.Lift(str(lift.get("requirement")), named))
+            reasons = lift.get("reasons", ["all"])
+            if not isinstance(reasons, list) or not reasons or not all(isinstance(r, str) for r in reasons):
+                self.refuse(
+                    raw,
+                    "lifts",
+                    f'`reasons = {reasons}` is no list of reasons: write `["NS"]`, or leave it out for all',
+                )
+            named = frozenset(map(str, reasons)) if "reasons" in lift else None
+            lifts.append(blocks.Lift(self.of_table(raw, "lifts", lift, "requirement"), named))
         if not lifts:
             self.refuse(raw, "lifts", 'an exception says what it lifts: `lifts = [{ requirement = "id" }]`')
         tasks = []
         for task in self.tables(raw, "tasks", ("due", "key", "cite")):
-            if (
-                task.get("due") not in ("before", "with", "after")
-                or not task.get("key")
-                or not task.get("cite")
-            ):
-                self.refuse(raw, "tasks", "a task has `due` (before, with, after), `key` and `cite`")
-            tasks.append(
-                blocks.Task(
-                    cast(Literal["before", "with", "after"], task["due"]), str(task["key"]), str(task["cite"])
+            due = task.get("due")
+            if due not in ("before", "with", "after"):
+                self.refuse(
+                    raw, "tasks", f"`due = {due}`: a task has `due` (before, with, after), `key` and `cite`"
                 )
-            )
+            key = self.name(raw, "tasks", self.of_table(raw, "tasks", task, "key"))
+            cite = self.of_table(raw, "tasks", task, "cite")
+            tasks.append(blocks.Task(due, key, cite))
         if tasks and kind == "carve_out":
             self.refuse(raw, "tasks", "a `carve_out` has no tasks: what it demands is a condition in `when`")
         return blocks.Exception_(
             **base,
             class_=cast(blocks.ExceptionClass, kind),
-            path=self.text(raw, "path", kind),
+            path=self.path(raw, kind),
             lifts=tuple(lifts),
             when=self.condition(raw),
             tasks=tuple(tasks),
         )
+
+    def path(self, raw: Raw, kind: str) -> str:
+        """What bars and `lifted_by` name. A license exception has its own, so that both sides agree."""
+        if kind == "license_exception" and "path" not in raw.data:
+            self.refuse(raw, "class", 'a `license_exception` needs its `path`, like `"AIA"`')
+        path = self.name(raw, "path", self.text(raw, "path", kind))
+        if path != kind and path in get_args(blocks.ExceptionClass):
+            self.refuse(
+                raw, "path", f"`{path}` is a class of exceptions: give a `path` of its own, like `AIA`"
+            )
+        return path
 
     def overlay(self, raw: Raw, base: Base) -> blocks.Overlay:
         kind = self.one_of(raw, "kind", get_args(blocks.OverlayKind))
@@ -218,19 +268,18 @@ class Build(Keys):
         )
 
     def case(self, raw: Raw) -> list[blocks.AnyBlock | blocks.Case]:
-        for key in raw.data:
-            if key not in CASE_KEYS:
-                self.refuse(raw, key, f"unknown key `{key}` in a `case`{nearest(key, CASE_KEYS)}")
+        self.check_keys(raw, CASE_KEYS)
         parts: dict[str, dict[str, object]] = {}
         for key in ("given", "choices", "expect"):
             part = raw.data.get(key, {})
             if not isinstance(part, dict):
                 self.refuse(raw, key, f"`{key}` must be a table")
             parts[key] = part
-        if not parts["expect"] or "at" not in raw.data:
-            self.refuse(raw, "expect", "a case needs `at`, `given` and `expect`")
+        for key, given in (("at", "at" in raw.data), ("expect", bool(parts["expect"]))):
+            if not given:
+                self.refuse(raw, key, f"a case needs `at`, `given` and `expect`, and `{key}` says nothing")
         at = self.window(raw, "at").earliest
         known = self.window(raw, "known").earliest if "known" in raw.data else at
-        choices = {key: str(value) for key, value in parts["choices"].items()}
+        choices = {key: self.of_table(raw, "choices", parts["choices"], key) for key in parts["choices"]}
         note = self.text(raw, "note")
         return [blocks.Case(raw.file, raw.line, note, at, known, parts["given"], choices, parts["expect"])]

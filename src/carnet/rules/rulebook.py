@@ -2,6 +2,7 @@
 instant is in `carnet.rules.slices`."""
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import TypeVar
 
 from msgspec import Struct
@@ -42,7 +43,7 @@ class Page(Struct, frozen=True):
     prose: str
 
 
-class Rulebook(Struct, frozen=True, kw_only=True):
+class Rulebook(Struct, frozen=True, kw_only=True, dict=True):
     """The union of the shelves. `digest` is over the canonical form (`carnet.rules.bundle`)."""
 
     blocks: tuple[AnyBlock, ...]
@@ -50,6 +51,11 @@ class Rulebook(Struct, frozen=True, kw_only=True):
     cases: tuple[Case, ...] = ()
     pages: Mapping[str, Page] = {}
     digest: str = ""
+
+    @cached_property
+    def kept(self) -> dict[str, object]:
+        """What others have worked out from it and may want again. It goes when the rulebook goes."""
+        return {}
 
     def trees(self) -> Iterator[Tree]:
         """Every condition in it."""

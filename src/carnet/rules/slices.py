@@ -4,7 +4,7 @@ unit that is compiled and cached. How it is evaluated is in `carnet.engine`."""
 import datetime as dt
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from threading import Lock
+from functools import cached_property
 from typing import Generic, TypeVar
 
 from msgspec import Struct, structs
@@ -21,6 +21,11 @@ MAYBE = tree.Open("unclear")
 PRODUCT = tree.Term("item", "product")
 
 Conditional = blocks.Requirement | blocks.Prohibition | blocks.Exception_ | blocks.Bar | blocks.RedFlag
+
+MOST_KEPT = 128
+FIRST, LAST = dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC)
+
+Between = tuple[dt.datetime, dt.datetime]
 
 B = TypeVar("B", bound=blocks.Block)
 C = TypeVar("C", bound=Conditional)
@@ -57,7 +62,7 @@ class Stage(Struct, frozen=True):
     covered: bool
 
 
-class Slice(Struct, frozen=True, kw_only=True, eq=False):
+class Slice(Struct, frozen=True, kw_only=True, eq=False, dict=True):
     """Everything that an engine needs between two change instants. `start` and `end` are None beyond the
     first and the last."""
 
@@ -74,6 +79,11 @@ class Slice(Struct, frozen=True, kw_only=True, eq=False):
     axes: Mapping[str, tuple[str, ...]]
     not_enforced: frozenset[str]
     own_gate: bool
+
+    @cached_property
+    def kept(self) -> dict[str, object]:
+        """What others have worked out from it and may want again. It goes when the slice goes."""
+        return {}
 
 
 def change_instants(
@@ -100,49 +110,59 @@ def known_instants(rulebook: Rulebook) -> list[dt.datetime]:
     return sorted({block.known for block in rulebook.blocks} | set(rows))
 
 
-class _Instants(Struct, frozen=True):
-    rulebook: Rulebook
-    knowns: list[dt.datetime]
-    at: dict[tuple[int, int | None], list[dt.datetime]]
-    slices: dict[tuple[int, int, int | None, tuple[tuple[str, str], ...]], Slice]
+class Found:
+    """What was worked out of a rulebook. `last` is the slice that was asked for last: the instants of law and
+    of knowledge between which it holds, the choices for which it does, and itself."""
+
+    def __init__(self, rulebook: Rulebook) -> None:
+        self.knowns = known_instants(rulebook)
+        self.instants: dict[tuple[int, int | None], list[dt.datetime]] = {}
+        self.slices: dict[tuple[object, ...], Slice] = {}
+        self.last: tuple[Between, Between, int | None, Mapping[str, str], Slice] | None = None
 
 
-_CACHE: dict[int, _Instants] = {}
-_LOCK = Lock()
-_MOST_BOOKS, _MOST_SLICES = 16, 128
+def keep(cache: dict[K, V], key: K, value: V) -> V:
+    """What a cache has for the key: this value, if it had none. Full, it forgets what it had first."""
+    value = cache.setdefault(key, value)
+    while len(cache) > MOST_KEPT:
+        cache.pop(next(iter(list(cache))), None)
+    return value
 
 
-def _keep(cache: dict[K, V], key: K, value: V, most: int) -> None:
-    """Adds to a cache, and forgets what was added first when it is full."""
-    with _LOCK:
-        cache[key] = value
-        while len(cache) > most:
-            del cache[next(iter(cache))]
+def between(instants: list[dt.datetime], position: int) -> Between:
+    """The instants before and after a place among them."""
+    before = instants[position - 1] if position else FIRST
+    return before, instants[position] if position < len(instants) else LAST
 
 
 def slice_at(rulebook: Rulebook, at: dt.datetime, known: dt.datetime, choices: Choices) -> Slice:
-    """The slice for an instant of law and of knowledge. Cached: the same slice is the same object.
+    """The slice for an instant of law and of knowledge. Kept on the rulebook: the same slice is the same
+    object, until 128 others were made.
 
     Raises RulesError if more than six axes are left open.
     """
-    book = _CACHE.get(id(rulebook))
-    if book is None or book.rulebook is not rulebook:
-        book = _Instants(rulebook, known_instants(rulebook), {}, {})
-        _keep(_CACHE, id(rulebook), book, _MOST_BOOKS)
-    knew = bisect_right(book.knowns, known)
-    limit = choices.stale_after_days
-    instants = book.at.get((knew, limit))
+    found = rulebook.kept.get("slices")
+    if type(found) is not Found:  # a module that was loaded anew starts anew
+        found = rulebook.kept["slices"] = Found(rulebook)
+    limit, readings = choices.stale_after_days, choices.readings
+    if found.last is not None:
+        (first, after), (since, until), same, chosen, last = found.last
+        if first <= at < after and since <= known < until and limit == same and readings == chosen:
+            return last
+    knew = bisect_right(found.knowns, known)
+    instants = found.instants.get((knew, limit))
     if instants is None:
-        instants = book.at.setdefault((knew, limit), change_instants(rulebook, known, choices))
+        instants = keep(found.instants, (knew, limit), change_instants(rulebook, known, choices))
     position = bisect_right(instants, at)
-    key = (knew, position, limit, tuple(sorted(choices.readings.items())) if choices.readings else ())
-    found = book.slices.get(key)
-    if found is None:
-        start = instants[position - 1] if position else None
-        end = instants[position] if position < len(instants) else None
-        found = _Resolver(rulebook, at, known, choices).slice(start, end)
-        _keep(book.slices, key, found, _MOST_SLICES)
-    return found
+    key = (knew, position, limit, tuple(sorted(readings.items())))
+    slice_ = found.slices.get(key)
+    span = between(instants, position)
+    if slice_ is None:
+        start = span[0] if position else None
+        end = span[1] if position < len(instants) else None
+        slice_ = keep(found.slices, key, _Resolver(rulebook, at, known, choices).slice(start, end))
+    found.last = (span, between(found.knowns, knew), limit, dict(readings), slice_)
+    return slice_
 
 
 def axes_of(trees: Iterable[tree.Tree]) -> dict[str, set[str]]:

@@ -2,59 +2,21 @@
 files, dates of force or engines."""
 
 import ast
-import difflib
-import re
-from collections.abc import Iterable, Mapping
-from decimal import Decimal, InvalidOperation
-from typing import NoReturn
+from collections.abc import Mapping
 
-from msgspec import Struct
-
-from carnet.model.errors import CarnetError, InputError
-from carnet.model.time import days
+from carnet.model.plain import foreign_signs, short, too_long
 from carnet.rules import tree
+from carnet.rules.literals import ARITHMETIC, SHOWN, Literals, is_call
+from carnet.rules.names import ACT_TERMS, CALLS, ENTITIES, Names, SyntaxProblem, nearest
 from carnet.rules.terms import PARTY_ENTITIES, Terms, TermSpec
 
-ENTITIES: Mapping[str, str] = {
-    "transaction": "transaction",
-    "item": "item",
-    "recipient": "party",
-    "exporter": "party",
-    "end_use": "end_use",
-    "act": "act",
-}
-"""Names that every condition may use, and the kind of entity each is."""
+__all__ = ["ENTITIES", "Names", "SyntaxProblem", "nearest", "parse", "parse_value"]
 
-ACT_KINDS = ("export", "reexport", "transfer_in_country", "release", "remote_access")
-
-ACT_TERMS = {
-    "kind": TermSpec(path="act.kind", type="enum", cite="design", values=ACT_KINDS),
-    "deemed": TermSpec(path="act.deemed", type="bool", cite="design"),
-    "destination": TermSpec(path="act.destination", type="country", cite="design"),
-}
+LONGEST, DEEPEST = 10_000, 30
+"""Letters that a condition may have, and how deep its parts may be nested: what is larger is told in
+definitions, and stays within what every engine can evaluate."""
 
 _OPS: Mapping[type[ast.cmpop], tree.Op] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
-_MAX = 2**63 - 1
-_CALLS = ("any_of", "all_of", "any_party", "all_party", "elapsed", "is_unknown")
-
-
-class SyntaxProblem(CarnetError):
-    """Raised by `parse` for one condition; the loader adds file and line."""
-
-
-class Names(Struct, frozen=True):
-    """What a condition may call: definitions with the kind of entity they take, lists with the type
-    of their members. None leaves a kind of name unchecked."""
-
-    definitions: Mapping[str, str] | None = None
-    lists: Mapping[str, str] | None = None
-    red_flag: bool = False
-
-
-def nearest(word: str, words: Iterable[str]) -> str:
-    """`; did you mean …?` or nothing."""
-    found = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
-    return f"; did you mean `{found[0]}`?" if found else ""
 
 
 def parse(
@@ -68,39 +30,52 @@ def parse(
 
     Raises SyntaxProblem with one sentence that says what to write instead.
     """
-    whole = f"({text.strip()})"
-    try:
-        body = ast.parse(whole, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise SyntaxProblem(
-            f"`{_short(text)}` is not a condition: write it like `a.b == 'c' and not d.e`"
-        ) from None
+    if not text.strip():
+        raise SyntaxProblem("a condition has no words: write `True`, or leave it out")
+    whole = f"({text.strip()})"  # so that a condition may have several lines
+    body = _body(whole, text)
+    if (body.lineno, body.col_offset) == (1, 0) and not isinstance(body, ast.Tuple | ast.GeneratorExp):
+        raise SyntaxProblem(f"`{short(text, SHOWN)}` closes a parenthesis that it did not open: count them")
     return _Parser(whole, terms, scope, names or Names()).truth(body)
 
 
 def parse_value(text: str, *, terms: Terms, scope: Mapping[str, str] = ENTITIES) -> tree.Value:
     """A term or `most_recent(…)` of type country, as the destination of an act."""
+    whole = text.strip()
     try:
-        body = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError):
-        raise SyntaxProblem(f"`{_short(text)}` is not a fact: write it like `transaction.sent_to`") from None
-    value, spec = _Parser(text.strip(), terms, scope, Names()).value(body)
+        body = _body(whole, text)
+    except SyntaxProblem:
+        raise SyntaxProblem(
+            f"`{short(text, SHOWN)}` is not a fact: write it like `transaction.sent_to`"
+        ) from None
+    value, spec = _Parser(whole, terms, scope, Names()).value(body)
     if spec.type != "country":
-        raise SyntaxProblem(f"`{_short(text)}` is not a country: name a term of type `country`")
+        raise SyntaxProblem(f"`{short(text, SHOWN)}` is not a country: name a term of type `country`")
     return value
 
 
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 80 else line[:77] + "..."
+def _body(whole: str, text: str) -> ast.expr:
+    """The expression that a text says; `whole` is the text as it is parsed. Raises SyntaxProblem."""
+    shown = short(text, SHOWN)
+    if len(text) > LONGEST:
+        what = f"`{short(text, 30)}` has {len(text)} letters, over {LONGEST}"
+        raise SyntaxProblem(f"{what}: split it into definitions")
+    if "\\" in whole:
+        line = whole.partition("\\")[0].count("\n") + 1
+        raise SyntaxProblem(f"`{shown}` has a backslash, and no condition needs one: leave it out", line)
+    if (digits := too_long(whole)) is not None:
+        raise SyntaxProblem(f"`{digits[1]}` has too many digits: write it like `1.5e26`", digits[0])
+    try:
+        return ast.parse(whole, mode="eval").body
+    except SyntaxError as error:
+        line = error.lineno or 1
+    except (ValueError, RecursionError, MemoryError):
+        line = 1
+    raise SyntaxProblem(f"`{shown}` is not a condition: write it like `a.b == 'c' and not d.e`", line)
 
 
-class _Parser:
-    def __init__(self, text: str, terms: Terms, scope: Mapping[str, str], names: Names) -> None:
-        self.text, self.terms, self.scope, self.names = text, terms, scope, names
-
-    def fail(self, node: ast.expr, why: str) -> NoReturn:
-        raise SyntaxProblem(f"`{_short(ast.get_source_segment(self.text, node) or self.text)}` {why}")
+class _Parser(Literals):
+    depth = 0
 
     def spec(self, node: ast.Attribute) -> tuple[tree.Term, TermSpec]:
         if not isinstance(node.value, ast.Name):
@@ -108,7 +83,7 @@ class _Parser:
         entity, name = node.value.id, node.attr
         kind = self.scope.get(entity)
         if kind is None:
-            self.fail(node, f"speaks of an unknown entity `{entity}`{nearest(entity, self.scope)}")
+            self.fail(node, self.unknown_entity(entity))
         found = self.find(entity, kind, name)
         if found is None:
             known = [
@@ -116,8 +91,12 @@ class _Parser:
                 for path in self.terms.specs
                 if path.startswith((f"{kind}.", f"{entity}."))
             ]
-            self.fail(node, f"is not a known fact{nearest(name, known or ACT_TERMS)}")
+            self.fail(node, f"is not a known fact{foreign_signs(name)}{nearest(name, known or ACT_TERMS)}")
         return tree.Term(entity, name), found
+
+    def unknown_entity(self, entity: str) -> str:
+        near = nearest(entity, self.scope)
+        return f"speaks of an unknown entity `{entity}`{foreign_signs(entity)}{near}"
 
     def find(self, entity: str, kind: str, name: str) -> TermSpec | None:
         if kind == "act":
@@ -134,6 +113,8 @@ class _Parser:
             if spec.type != "statuses":
                 self.fail(node, f"needs statuses, and `{spec.path}` is of type `{spec.type}`")
             return tree.MostRecent(term), TermSpec(path=spec.path, type="country", cite=spec.cite)
+        if isinstance(node, ast.BinOp):
+            self.fail(node, ARITHMETIC)
         self.fail(node, "is not a fact: write `entity.name` or `most_recent(entity.statuses)` here")
 
     def one_fact(self, node: ast.Call) -> ast.Attribute:
@@ -142,6 +123,14 @@ class _Parser:
         return node.args[0]
 
     def truth(self, node: ast.expr) -> tree.Tree:
+        if self.depth == DEEPEST:
+            self.fail(node, f"is nested deeper than {DEEPEST} parts: say it in definitions")
+        self.depth += 1
+        found = self.part(node)
+        self.depth -= 1
+        return found
+
+    def part(self, node: ast.expr) -> tree.Tree:
         match node:
             case ast.Constant(value=bool() as value):
                 return tree.Const(value)
@@ -160,7 +149,7 @@ class _Parser:
             case ast.Call():
                 return self.call(node)
             case ast.BinOp():
-                self.fail(node, "does arithmetic: give the result as a fact computed upstream")
+                self.fail(node, ARITHMETIC)
             case _:
                 self.fail(node, "is not a condition: use `and`, `or`, `not`, comparisons, `in` and calls")
 
@@ -187,7 +176,7 @@ class _Parser:
         return tree.Compare(value, _OPS[type(op)], literal)
 
     def equals(self, node: ast.Compare, value: tree.Value, spec: TermSpec, right: ast.expr) -> tree.Tree:
-        if isinstance(right, ast.Attribute | ast.Call) and not _is_call(right, "date"):
+        if isinstance(right, ast.Attribute | ast.Call) and not is_call(right, "date"):
             other, other_spec = self.value(right)
             if spec.type != other_spec.type or spec.type not in ("enum", "id", "country", "number"):
                 self.fail(
@@ -201,60 +190,6 @@ class _Parser:
             hint = "use it as it is, or with `not`" if spec.type == "bool" else "use `any_of`, `<` or `>=`"
             self.fail(node, f"compares a `{spec.type}` for equality: {hint}")
         return tree.Equals(value, self.word(right, spec, spec.type))
-
-    def word(self, node: ast.expr, spec: TermSpec, kind: str) -> str:
-        if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
-            self.fail(node, f"must be text in quotes, since `{spec.path}` is of type `{spec.type}`")
-        if kind == "enum" and node.value not in spec.values:
-            self.fail(node, f"is not a value of `{spec.path}`{nearest(node.value, spec.values)}")
-        if kind == "country" and not re.fullmatch(r"[A-Z]{2}", node.value):
-            self.fail(node, "is not a country: write its two capital letters, as `FR`")
-        return node.value
-
-    def number(self, node: ast.expr, spec: TermSpec) -> int:
-        text = ast.get_source_segment(self.text, node) or ""
-        if not isinstance(node, ast.Constant) or isinstance(node.value, bool | str):
-            self.fail(node, f"must be a number, since `{spec.path}` is one")
-        try:
-            exact = Decimal(text.replace("_", "")) / Decimal(spec.unit)
-        except InvalidOperation:
-            self.fail(node, "is not a decimal number")
-        if exact != exact.to_integral_value() or abs(exact) > _MAX:
-            self.fail(
-                node, f"is not a whole number of the unit `{spec.unit}` of `{spec.path}` within 64 bits"
-            )
-        return int(exact)
-
-    def date(self, node: ast.expr) -> str:
-        match node:
-            case ast.Call(args=[ast.Constant(value=str() as text)], keywords=[]) if _is_call(node, "date"):
-                try:
-                    days(text)
-                except InputError as error:
-                    raise SyntaxProblem(str(error)) from None
-                return text
-            case _:
-                self.fail(node, 'must be a date: write `date("2025-05-15")`')
-
-    def members(self, node: ast.expr, spec: TermSpec, kind: str) -> tree.Members:
-        if isinstance(node, ast.Set):
-            return tree.Literals(frozenset(self.word(item, spec, kind) for item in node.elts))
-        match node:
-            case ast.Call(args=[ast.Constant(value=str() as name)], keywords=[]) if _is_call(node, "list"):
-                lists = self.names.lists
-                if lists is not None and name not in lists:
-                    self.fail(node, f"names a list that does not exist{nearest(name, lists)}")
-                wanted = spec.path if kind == "enum" else kind
-                if lists is not None and lists[name] not in (wanted, kind):
-                    self.fail(
-                        node,
-                        f"holds members of type `{lists[name]}`, and `{spec.path}` is of type `{wanted}`",
-                    )
-                return tree.ListRef(name)
-            case ast.Dict() | ast.List() | ast.Tuple():
-                self.fail(node, "is not a set with members: write `{'a', 'b'}` or `list('id')`")
-            case _:
-                self.fail(node, "is not a set: write `{'a', 'b'}` or `list('id')`")
 
     def call(self, node: ast.Call) -> tree.Tree:
         if not isinstance(node.func, ast.Name):
@@ -271,15 +206,18 @@ class _Parser:
         return self.definition(node, name)
 
     def definition(self, node: ast.Call, name: str) -> tree.Tree:
-        known = self.names.definitions
+        known = None if self.names.is_lost(name) else self.names.definitions
         if known is not None and name not in known:
-            self.fail(node, f"calls something undefined{nearest(name, [*known, *_CALLS])}")
+            near = nearest(name, [*known, *CALLS])
+            self.fail(
+                node, f"calls something undefined{foreign_signs(name)}{near or ': write a definition of it'}"
+            )
         if len(node.args) != 1 or node.keywords or not isinstance(node.args[0], ast.Name):
             self.fail(node, "takes one entity, as `foreign_person(recipient)`")
         entity = node.args[0].id
         kind = self.scope.get(entity)
         if kind is None:
-            self.fail(node, f"speaks of an unknown entity `{entity}`{nearest(entity, self.scope)}")
+            self.fail(node, self.unknown_entity(entity))
         if known is not None and known[name] != kind:
             self.fail(node, f"is about a `{known[name]}`, and `{entity}` is a `{kind}`")
         return tree.Call(name, entity)
@@ -320,7 +258,7 @@ class _Parser:
         values = [role.value if isinstance(role, ast.Constant) else None for role in node.args[0].elts]
         roles = [value if isinstance(value, str) else "" for value in values]
         definition = node.args[1].id
-        known = self.names.definitions
+        known = None if self.names.is_lost(definition) else self.names.definitions
         if known is not None and known.get(definition) != "party":
             why = "is not a definition" if definition not in known else f"is about a `{known[definition]}`"
             self.fail(
@@ -381,7 +319,3 @@ class _Parser:
                 return tree.IsUnknown(tree.Same(tree.MostRecent(term), tree.MostRecent(term)))
             case "date":
                 self.fail(node, "asks whether a date is unknown: ask for the fact that it dates")
-
-
-def _is_call(node: ast.expr, name: str) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name

@@ -4,6 +4,7 @@ from importlib import resources
 from pathlib import Path
 
 from carnet.model.errors import InputError
+from carnet.model.plain import short
 from carnet.model.reading import LIMIT
 from carnet.policy.enforcement import Policy, load_policy
 
@@ -25,5 +26,6 @@ def read_policy(file: Path | None) -> Policy:
         with file.open("rb") as opened:
             data = opened.read(LIMIT + 1)
     except OSError as error:
-        raise InputError(f"`{file}` can't be read: {(error.strerror or 'no such file').lower()}") from None
+        why = (error.strerror or "no such file").lower()
+        raise InputError(f"`{short(str(file), 200)}` can't be read: {why}") from None
     return load_policy(data, file=str(file))
