@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from carnet.engine.decide import decide
+    from carnet.engine.decide import Decision, decide
     from carnet.model.citation import Citation
     from carnet.model.determination import Choices, Determination, RecordedDetermination
     from carnet.model.errors import CarnetError, InputError, RulesError
@@ -20,6 +20,7 @@ __all__ = [
     "CarnetError",
     "Choices",
     "Citation",
+    "Decision",
     "Determination",
     "Fact",
     "InputError",
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "carnet.engine.decide": ("decide",),
+    "carnet.engine.decide": ("Decision", "decide"),
     "carnet.model.citation": ("Citation",),
     "carnet.model.determination": ("Choices", "Determination", "RecordedDetermination"),
     "carnet.model.errors": ("CarnetError", "InputError", "RulesError"),

@@ -170,16 +170,20 @@ def transaction_tests() -> list[Test]:
     tests: list[Test] = []
     for number, case in enumerate(stated):
         asked: list[Call] = [
-            lambda entry, c=case: entry.decide(
-                c.transaction, book, at=c.at, known=c.known, choices=Choices(readings=c.choices)
+            lambda entry, c=case: (
+                entry.decide(
+                    c.transaction, book, at=c.at, known=c.known, choices=Choices(readings=c.choices)
+                ).determination
             )
         ]
         if number % 6 == 0:
             careful = Choices(assurance={"party.us_status": "S4"}, stale_after_days=1)
             asked += [
-                lambda entry, c=case: entry.decide(c.transaction, book),
-                lambda entry, c=case: entry.decide(c.transaction, book, at=c.at),
-                lambda entry, c=case, choices=careful: entry.decide(c.transaction, book, choices=choices),
+                lambda entry, c=case: entry.decide(c.transaction, book).determination,
+                lambda entry, c=case: entry.decide(c.transaction, book, at=c.at).determination,
+                lambda entry, c=case, choices=careful: (
+                    entry.decide(c.transaction, book, choices=choices).determination
+                ),
                 lambda entry, c=case: entry.timeline(c.transaction, book, known=c.at),
             ]
         for call in asked:

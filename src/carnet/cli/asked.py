@@ -74,7 +74,7 @@ def decided(
     surface: Surface,
 ) -> Asked:
     """The answer for a transaction that is read, and the action."""
-    determination = decide(transaction, rulebook, at=at, known=known, choices=policy.choices)
+    determination = decide(transaction, rulebook, at=at, known=known, choices=policy.choices).determination
     levels = levels_of(rulebook.terms, policy.choices)
     seen = view(transaction, at=determination.at, known=determination.known, levels=levels)
     controlled = is_controlled(rulebook, seen.values, determination.at, determination.known, policy.choices)

@@ -1,6 +1,6 @@
-"""A slice compiled once and asked often: the questions that the index leaves over are evaluated, and the
-answer is put together as docs/explanation/decision.md says. What is found on the way is told in
-`carnet.engine.findings`."""
+"""A slice compiled once and asked often: how the answers under single readings are put together, and what is
+answered where questions are left open, as docs/explanation/decision.md says. What is found on the way is told
+in `carnet.engine.findings`."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from carnet.engine.codegen import HUMAN, Code, Tainted
 from carnet.engine.passes import Passes
 from carnet.engine.program import Instance, Program, combinations, of_unknowns
 from carnet.engine.readings import CLOSED, by_reading, class_of, joined_outcomes
-from carnet.engine.rows import Rows
+from carnet.engine.rows import Row, Rows
 from carnet.engine.tables import Pending
 from carnet.engine.trace import NONE, Rails, Walk, conjunction, disjunction, human, negated
 from carnet.model.determination import Answer, Outcome
@@ -124,7 +124,7 @@ class Compiled:
             if rest & rows.for_humans & ~soft:
                 mask |= HUMAN
             mask |= self.hangs_on(pending, rest & ~rows.walked, live & rows.exceptions)
-            outcome, still = self.needed(rest, mask, values, at, readings)
+            outcome, still = self.needed(rest, mask, pending, values, at, readings)
         else:
             outcome = self.permitted(live, lifted, soft)
         return Answer(
@@ -138,18 +138,35 @@ class Compiled:
         )
 
     def needed(
-        self, rest: int, mask: int, values: Values, at: dt.datetime, readings: Mapping[str, str]
+        self,
+        rest: int,
+        mask: int,
+        pending: list[Pending],
+        values: Values,
+        at: dt.datetime,
+        readings: Mapping[str, str],
     ) -> tuple[Outcome, tuple[str, ...]]:
-        """Who has to settle the questions that are left, and what the answer may still be."""
+        """Who has to settle the questions that are left, and what the answer may still be. A question with
+        a part that hangs on nothing but facts could be false; the others are walked."""
         outcome: Outcome = "needs_facts"
         still: tuple[str, ...] = ("prohibited",) if rest & self.rows.prohibitions else ()
-        if mask & HUMAN and not all(
-            self.rails(row.instance, row.reason, values, at, readings).may_false for row in self.rows.of(rest)
-        ):
+        held = rest if mask & HUMAN else 0
+        for rows, code in pending if held else ():
+            if not code & HUMAN:
+                held &= ~rows
+        if held and not self.curable(self.rows.of(held), values, at, readings):
             outcome = "needs_human"
         else:
             still = ("permitted", *still)
         return outcome, ("license_required", *still) if rest & self.rows.requirements else still
+
+    def curable(self, held: list[Row], values: Values, at: dt.datetime, readings: Mapping[str, str]) -> bool:
+        """Whether answers could make every one of the questions false."""
+        try:
+            walk = self.walk(values, at, readings)
+        except Exception:  # noqa: BLE001 -- what can't be evaluated no answer cures
+            return False
+        return all(self.rails(row.instance, row.reason, walk).may_false for row in held)
 
     def hangs_on(self, pending: list[Pending], questions: int, able: int) -> int:
         """What the undecided parts of the questions hang on, and of the exceptions that may lift them."""
@@ -175,7 +192,7 @@ class Compiled:
 
     def waits(self, instance: Instance, values: Values, at: dt.datetime, readings: Mapping[str, str]) -> int:
         """What a flag that speaks of the unknown holds open: a mask, or -1 for nothing."""
-        rails = self.walked(instance, values, at, readings)
+        rails = self.walked(instance, self.walk(values, at, readings))
         if rails.true:
             return HUMAN | self.mask(rails)
         waits = isinstance(instance.block, blocks.RedFlag) and instance.block.open_when_unknown
@@ -221,27 +238,16 @@ class Compiled:
         presumed = self.presumed(values, at, readings)
         return Walk(values, at, readings, self.slice.lists, self.program.inner, presumed)
 
-    def walked(
-        self, instance: Instance, values: Values, at: dt.datetime, readings: Mapping[str, str]
-    ) -> Rails:
+    def walked(self, instance: Instance, walk: Walk) -> Rails:
         """An instance with its gates, walked; its lifts left out."""
-        walk = self.walk(values, at, readings)
         parts = [walk.read(self.program.gates[number]) for number in instance.gates]
         return conjunction([*parts, walk.read(instance.when)])
 
-    def rails(
-        self,
-        instance: Instance,
-        reason: str | None,
-        values: Values,
-        at: dt.datetime,
-        readings: Mapping[str, str],
-    ) -> Rails:
+    def rails(self, instance: Instance, reason: str | None, walk: Walk) -> Rails:
         """A question, walked as it counts: with its lifts, and a raised flag as a human unknown."""
         try:
-            found = self.walked(instance, values, at, readings)
+            found = self.walked(instance, walk)
             if reason is not None:
-                walk = self.walk(values, at, readings)
                 able = dict(instance.reasons)[reason]
                 found = conjunction([found, negated(disjunction([walk.read(e.whole) for e in able]))])
             if instance.kind in ("flag", "open_flag", "walked_flag") and found.true:

@@ -4,16 +4,20 @@ shares nothing but the tree; and the whole determination of a transaction. How a
 
 import datetime as dt
 from collections.abc import Mapping
+from functools import cached_property
 
-from carnet.engine.compiled import compiled
+from carnet.engine.compiled import Compiled, compiled
 from carnet.engine.findings import Report
-from carnet.model.determination import Answer, Choices, Determination
+from carnet.model.determination import PERMITTED, Answer, Choices, Determination, Outcome
 from carnet.model.facts import Values
 from carnet.model.transaction import Transaction, check_transaction
-from carnet.model.view import view
+from carnet.model.view import View, view
 from carnet.rules.rulebook import Rulebook
 from carnet.rules.slices import change_instants, slice_at
 from carnet.rules.terms import Terms
+
+CAREFUL = Choices()
+"""No reading is chosen, and no assurance lowered."""
 
 
 def answer(
@@ -34,6 +38,31 @@ def levels_of(terms: Terms, choices: Choices) -> Mapping[str, str]:
     return {path: spec.level for path, spec in terms.specs.items()} | dict(choices.assurance)
 
 
+class Decision:
+    """The legal answer of a transaction, at once, and the whole determination when somebody asks for it."""
+
+    def __init__(
+        self, engine: Compiled, seen: View, at: dt.datetime, known: dt.datetime, choices: Choices
+    ) -> None:
+        self._of = (engine, seen, at, known, choices)
+        self.answer: Answer = engine.answer(seen.values, at, seen.stated)
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the law says."""
+        return self.answer.outcome
+
+    @property
+    def permitted(self) -> bool:
+        """Whether nothing is left to be licensed. An open `before` task is told by the determination."""
+        return self.answer.outcome in PERMITTED
+
+    @cached_property
+    def determination(self) -> Determination:
+        """The answer with its findings, asks, tasks and dates: a few milliseconds."""
+        return Report(*self._of, self.answer).determination()
+
+
 def decide(
     transaction: Transaction,
     rulebook: Rulebook,
@@ -41,8 +70,8 @@ def decide(
     at: dt.datetime | None = None,
     known: dt.datetime | None = None,
     choices: Choices | None = None,
-) -> Determination:
-    """The legal answer of a transaction, with its findings.
+) -> Decision:
+    """The legal answer of a transaction.
 
     `at` is the law's instant (the transaction's own, if not given), `known` the instant of what was known
     (`at`, if not given); both aware. Pure: nothing is read but the arguments. Raises InputError for a
@@ -51,10 +80,9 @@ def decide(
     check_transaction(transaction)
     when = at if at is not None else transaction.at
     knew = known if known is not None else when
-    chosen = choices if choices is not None else Choices()
+    chosen = choices if choices is not None else CAREFUL
     seen = view(transaction, at=when, known=knew, levels=levels_of(rulebook.terms, chosen))
-    slice_ = slice_at(rulebook, when, knew, chosen)
-    return Report(compiled(slice_), seen, when, knew, chosen).determination()
+    return Decision(compiled(slice_at(rulebook, when, knew, chosen)), seen, when, knew, chosen)
 
 
 def timeline(
@@ -64,7 +92,7 @@ def timeline(
     instant on; neighbours with the same answer are one."""
     found: list[tuple[dt.datetime, Determination]] = []
     for instant in change_instants(rulebook, known, choices):
-        determination = decide(transaction, rulebook, at=instant, known=known, choices=choices)
+        determination = decide(transaction, rulebook, at=instant, known=known, choices=choices).determination
         if not found or _changed(found[-1][1], determination):
             found.append((instant, determination))
     return found

@@ -163,9 +163,10 @@ class _Told:
         if self.of.outcome == "license_required" and closed:
             return closed
         if self.of.outcome in PERMITTED:
-            lifted = [finding for finding in found if finding.kind in RULES and finding.lifted_by]
-            used = {name for finding in lifted for name in finding.lifted_by}
-            lifted += [finding for finding in found if finding.kind == "exception" and finding.id in used]
+            applying = [one for one in found if one.kind in RULES and one.lifted_by and one.truth != "false"]
+            used = {name for finding in applying for name in finding.lifted_by}
+            lifted = [finding for finding in found if finding.kind == "exception" and finding.id in used]
+            lifted += applying
             grounds = ("subject",) if self.of.outcome == "not_subject" else ("subject", "act", "coverage")
             truth = "false" if self.of.outcome in ("not_subject", "not_an_event") else "true"
             return lifted or [

@@ -50,17 +50,25 @@ class Report:
     """One determination in the making."""
 
     def __init__(
-        self, engine: Compiled, seen: View, at: dt.datetime, known: dt.datetime, choices: Choices
+        self,
+        engine: Compiled,
+        seen: View,
+        at: dt.datetime,
+        known: dt.datetime,
+        choices: Choices,
+        answer: Answer | None = None,
     ) -> None:
         self.engine, self.seen, self.at, self.known, self.choices = engine, seen, at, known, choices
         self.program, self.slice = engine.program, engine.slice
-        self.answer: Answer = engine.answer(seen.values, at, seen.stated)
+        self.answer: Answer = answer or engine.answer(seen.values, at, seen.stated)
         stated = self.answer.basis == "stated"
         self.values: Values = {**seen.values, **seen.stated} if stated else seen.values
         self.live, self.pending = engine.live(self.values)
         self.readings = combinations(self.slice, engine.axes(self.live))
-        self.walks = [engine.walk(self.values, at, readings) for readings in self.readings]
+        every = combinations(self.slice, frozenset(self.slice.axes))
+        self.walks = [engine.walk(self.values, at, readings) for readings in every]
         self.used: dict[str, blocks.Exception_] = {}
+        self.kept: dict[int, tuple[tree.Tree, list[Rails]]] = {}
 
     def determination(self) -> Determination:
         """All of it."""
@@ -92,8 +100,19 @@ class Report:
         )
 
     def read(self, node: tree.Tree) -> list[Rails]:
-        """A condition under every reading."""
-        return [walk.read(node) for walk in self.walks]
+        """A condition under every reading; read once, and once for all readings if it depends on none."""
+        kept = self.kept.get(id(node))
+        if kept is None:
+            walks = self.walks if self.program.axes_of([node]) else self.walks[:1]
+            rails = [walk.read(node) for walk in walks]
+            kept = self.kept[id(node)] = (node, rails * (len(self.walks) // len(walks)))
+        return kept[1]
+
+    def whole(self, lifting: Lifting) -> list[Rails]:
+        """An exception with every bar against it."""
+        parts = [self.read(lifting.condition)]
+        parts += [[negated(each) for each in self.read(bar)] for _, bar in lifting.bars]
+        return [conjunction(list(each)) for each in zip(*parts, strict=True)]
 
     def finding(self, name: str, kind: FindingKind, cite: str, rails: list[Rails], **more: object) -> Finding:
         truth = truth_of(rails)
@@ -147,7 +166,7 @@ class Report:
 
     def lifting(self, rails: list[Rails], able: tuple[Lifting, ...]) -> tuple[str, ...]:
         """Which exceptions surely lift; the least burdensome is the one that is used."""
-        surely = [each for each in able if truth_of(self.read(each.whole)) == "true"]
+        surely = [each for each in able if truth_of(self.whole(each)) == "true"]
         if surely and truth_of(rails) != "false":
             best = min(surely, key=lambda each: list(LIFTED).index(each.exception.class_)).exception
             self.used[best.id] = best
@@ -169,14 +188,14 @@ class Report:
 
     def open_rails(self, instance: Instance, able: tuple[Lifting, ...]) -> list[Rails]:
         """A question as it stands in the way, under every reading."""
+        parts = [self.read(self.program.gates[number]) for number in instance.gates]
+        lifts = [self.whole(each) for each in able]
         found = []
-        for walk in self.walks:
-            gates = [walk.read(self.program.gates[number]) for number in instance.gates]
-            applies = conjunction([*gates, walk.read(instance.when)])
-            if able:
-                applies = conjunction(
-                    [applies, negated(disjunction([walk.read(each.whole) for each in able]))]
-                )
+        for number, own in enumerate(self.read(instance.when)):
+            applies = conjunction([*(part[number] for part in parts), own])
+            if lifts:
+                lifted = disjunction([lift[number] for lift in lifts])
+                applies = conjunction([applies, negated(lifted)])
             if instance.kind.endswith("flag") and applies.true:
                 applies = human("red_flag")
             found.append(applies)
@@ -254,7 +273,7 @@ class Report:
         """Every act that is not surely absent, with its own answer."""
         for place, stage in enumerate(self.slice.acts):
             gates = self.program.gates[2 * place : 2 * place + 2]
-            rails = [conjunction([walk.read(gate) for gate in gates]) for walk in self.walks]
+            rails = [conjunction(list(each)) for each in zip(*map(self.read, gates), strict=True)]
             truth = truth_of(rails)
             live = self.live & ~self.engine.rows.of_other_acts(stage.number)
             soles = [
@@ -286,14 +305,10 @@ class Report:
 
     def turns(self) -> Iterator[dt.datetime]:
         """The instants at which an `elapsed` turns true."""
-        whole = [part for i in self.program.instances for part in i.trees(self.program.gates)]
-        whole += [flag for entry in self.program.presumed for flag in entry.flags]
-        whole += self.program.inner.values()
-        for node in (part for condition in whole for part in tree.parts_of(condition)):
-            if isinstance(node, tree.Elapsed):
-                for value in self.dates(node.since):
-                    yield years_after(value.first, node.years, ZONES["us"])
-                    yield years_after(value.last, node.years, ZONES["us"])
+        for node in self.program.durations:
+            for value in self.dates(node.since):
+                yield years_after(value.first, node.years, ZONES["us"])
+                yield years_after(value.last, node.years, ZONES["us"])
 
     def dates(self, term: tree.Term) -> Iterator[Days]:
         values = [self.values.get(f"{term.entity}.{term.name}")]

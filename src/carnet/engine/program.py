@@ -5,6 +5,7 @@ Every question is an *instance*: a rule, or what no rule covers, or a red flag, 
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from itertools import product
 
 from msgspec import Struct
@@ -14,7 +15,7 @@ from carnet.engine.ground import PARTY, ground, inner
 from carnet.model.determination import Outcome
 from carnet.model.errors import Problem, RulesError
 from carnet.rules import blocks, tree
-from carnet.rules.slices import Slice, Stage
+from carnet.rules.slices import Resolved, Slice, Stage
 
 LIFTED: Mapping[str, Outcome] = {
     "carve_out": "no_license_required",
@@ -73,6 +74,8 @@ class Program:
         self.bits = Bits()
         self.read: dict[int, tuple[tree.Tree, frozenset[str]]] = {}
         self.axes: dict[int, tuple[tree.Tree, frozenset[str]]] = {}
+        self.grounds: dict[tuple[int, int | None], tree.Tree] = {}
+        self.liftings: dict[tuple[str, int], Lifting] = {}
         self.inner: dict[str, tree.Tree] = {name: inner(name, slice_) for name in slice_.definitions}
         self.presumed = self.presumptions()
         numbers = {entry.path: number for number, entry in enumerate(self.presumed)}
@@ -84,6 +87,17 @@ class Program:
             self.gates += [ground(stage.subject, slice_), ground(stage.happens, slice_)]
         self.instances = [*self.rules(), *self.gaps(), *self.flags()]
         self.gate_axes = self.axes_of(self.gates)
+
+    @cached_property
+    def durations(self) -> list[tree.Elapsed]:
+        """Every `elapsed` that is read."""
+        whole = [part for instance in self.instances for part in instance.trees(self.gates)]
+        whole += [flag for entry in self.presumed for flag in entry.flags]
+        whole += self.inner.values()
+        found = {
+            id(part): part for node in {id(w): w for w in whole}.values() for part in tree.parts_of(node)
+        }
+        return [part for part in found.values() if isinstance(part, tree.Elapsed)]
 
     def presumptions(self) -> list[Presumed]:
         """Presumed terms, each after those that its flags read."""
@@ -188,24 +202,20 @@ class Program:
             reads_act = any(tree.speaks_of(when, "act") for when in written)
             for suffix, stage, gates in self.placed(rule, reads_act):
                 act = stage.act if stage else None
-                reasons: list[tuple[str, tuple[Lifting, ...]]] = []
-                made: dict[str, Lifting] = {}
-                for reason in rule.reasons if isinstance(rule, blocks.Requirement) else ():
-                    found = []
-                    for exception in able:
-                        block = exception.block
-                        if not agrees(rule, reason, block):
-                            continue
-                        if block.id not in made:
-                            condition = ground(exception.when, self.slice, act)
-                            against = [
-                                (bar.block, ground(bar.when, self.slice, act)) for bar in barring[block.id]
-                            ]
-                            both = tree.And((condition, *(tree.Not(part) for _, part in against)))
-                            made[block.id] = Lifting(block, condition, tuple(against), both)
-                        found.append(made[block.id])
-                    reasons.append((reason, tuple(found)))
-                node = ground(resolved.when, self.slice, act)
+                reasons = tuple(
+                    (
+                        reason,
+                        tuple(
+                            self.lifting(e, barring[e.block.id], act)
+                            for e in able
+                            if agrees(rule, reason, e.block)
+                        ),
+                    )
+                    for reason in (rule.reasons if isinstance(rule, blocks.Requirement) else ())
+                )
+                node = self.grounded(resolved.when, act)
+                if node == tree.FALSE:
+                    continue
                 kind = "open" if isinstance(rule, blocks.Requirement) else "prohibition"
                 number = stage.number if stage else None
                 yield Instance(
@@ -215,8 +225,32 @@ class Program:
                     number,
                     gates,
                     node,
-                    tuple(reasons),
+                    reasons,
                 )
+
+    def grounded(self, node: tree.Tree, act: blocks.Act | None) -> tree.Tree:
+        """A condition of the slice for an act; one that does not speak of the act is the same for all."""
+        key = (id(node), id(act) if tree.speaks_of(node, "act") else None)
+        found = self.grounds.get(key)
+        if found is None:
+            found = self.grounds[key] = ground(node, self.slice, act)
+        return found
+
+    def lifting(
+        self,
+        exception: Resolved[blocks.Exception_],
+        barring: list[Resolved[blocks.Bar]],
+        act: blocks.Act | None,
+    ) -> Lifting:
+        """An exception with the bars against it, for an act."""
+        key = (exception.block.id, id(act))
+        found = self.liftings.get(key)
+        if found is None:
+            condition = self.grounded(exception.when, act)
+            against = tuple((bar.block, self.grounded(bar.when, act)) for bar in barring)
+            both = tree.And((condition, *(tree.Not(part) for _, part in against)))
+            found = self.liftings[key] = Lifting(exception.block, condition, against, both)
+        return found
 
     def gaps(self) -> Iterator[Instance]:
         for stage in self.slice.acts:

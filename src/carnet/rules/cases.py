@@ -131,8 +131,7 @@ class Cases:
                     yield str(error)
         for entity, party in plain.items():
             for clash in contradictions(party):
-                if clash.left != "kind":  # a case may speak of what a party of its kind has not
-                    yield f"{clash.why}: correct one of them (at `{entity}.{clash.left}`)"
+                yield f"{clash.why}: correct one of them (at `{entity}.{clash.left}`)"
 
     def fact(self, path: str, raw: object) -> Iterator[tuple[str, str, Known]]:
         """The entity, name and value of a plain fact about a party; nothing for any other that is right.

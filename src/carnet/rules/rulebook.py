@@ -3,7 +3,7 @@ instant is in `carnet.rules.slices`."""
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from msgspec import Struct
 
@@ -63,4 +63,8 @@ class Rulebook(Struct, frozen=True, kw_only=True, dict=True):
 
     def of(self, kind: type[B]) -> Iterator[B]:
         """The blocks of one kind, in order of id."""
-        return (block for block in self.blocks if isinstance(block, kind))
+        found = self.kept.get(kind.__name__)
+        if found is None:
+            found = tuple(block for block in self.blocks if isinstance(block, kind))
+            self.kept[kind.__name__] = found
+        return iter(cast(tuple[B, ...], found))

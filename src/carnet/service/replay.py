@@ -119,7 +119,9 @@ def decider(rulebook: Rulebook, policy: Policy) -> Decide:
     levels = {path: spec.level for path, spec in rulebook.terms.specs.items()}
 
     def decided(case: Case, choices: Choices) -> tuple[Determination, str]:
-        found = decide(case.transaction, rulebook, at=case.at, known=case.known, choices=choices)
+        found = decide(
+            case.transaction, rulebook, at=case.at, known=case.known, choices=choices
+        ).determination
         seen = view(case.transaction, at=case.at, known=case.known, levels=levels)
         controlled = is_controlled(rulebook, seen.values, case.at, case.known, choices)
         act = act_on(found, policy, controlled=controlled, surface="interactive", product=case.product)
