@@ -76,9 +76,9 @@ def test_a_lifted_requirement_names_what_lifts_it():
     lifted = rule("true", lifted_by=(CARVE_OUT,))
     used = Finding(CARVE_OUT, "exception", "true", "second letter")
     said = explanation(of("no_license_required", lifted, used), BOOK)
-    assert said.cites == ("letter", "second letter")
-    assert section(said, "why")[0].endswith(f"lifted by {CARVE_OUT} [letter]")
-    assert section(said, "why")[1] == f"{CARVE_OUT} is available [second letter]"
+    assert said.cites == ("second letter", "letter")
+    assert section(said, "why")[0] == f"{CARVE_OUT} is available [second letter]"
+    assert section(said, "why")[1].endswith(f"lifted by {CARVE_OUT} [letter]")
 
 
 def test_a_prohibition_outranks_the_requirements_beside_it():

@@ -23,6 +23,7 @@ COMMANDS = {
     **{f"check-{name.removesuffix('.toml')}": ["check", name] for name in USES},
     **{f"explain-{name.removesuffix('.toml')}": ["explain", name] for name in USES},
     "explain-timeline": ["explain", "foreign-person.toml", "--timeline"],
+    "replay": ["replay", "june-2026"],
     **{f"show-{name}": ["rules", "show", name, *more] for name, more in PAGES.items()},
 }
 

@@ -140,6 +140,14 @@ BLOCKS = {
         "unknown key `policies` in `review`; did you mean `policy`?",
     ),
     "deadline": (requirement("True", deadline="5"), "`5` is not an instant"),
+    "receipt of no notice": (
+        requirement("True", received_oral="2025-01-01T12:00:00Z"),
+        "`received_oral` is about a notice: say in `binds` who received it",
+    ),
+    "receipt after the beginning": (
+        requirement("True", binds="['x']", received_written="2026-01-01T12:00:00Z"),
+        "a notice binds from its first receipt: write the same instant in `from`",
+    ),
     "scope without acts": (block("scope", subject="'True'"), "a scope derives acts"),
     "act kind": (
         block("scope", subject="'True'", acts="[{ kind = 'exprt' }]"),

@@ -29,7 +29,7 @@ KINDS: dict[type[blocks.Block], str] = {
 MOST_MEMBERS = 300
 
 
-def page_of(rulebook: Rulebook, name: str, at: dt.datetime | None) -> str:
+def page_of(rulebook: Rulebook, name: str, at: dt.datetime | None, known: dt.datetime | None = None) -> str:
     """A block with everything around it, by its id.
 
     Raises InputError for an id that no block has, with the nearest that does.
@@ -48,6 +48,8 @@ def page_of(rulebook: Rulebook, name: str, at: dt.datetime | None) -> str:
         lines.append(f"{SAY('label.known')}: {stamp(block.known)}")
     if at is not None and block.span.holds(at) == "no":
         lines.append(SAY("force.not_now", at=stamp(at)))
+    if known is not None and block.known > known:
+        lines.append(SAY("force.not_known", known=stamp(known)))
     lines += list(_keys(block))
     for title, condition in _conditions(block):
         lines.append(f"{title}:")
@@ -88,6 +90,15 @@ def _keys(block: blocks.AnyBlock) -> Iterator[str]:
             yield line("lifted_by", block.lifted_by)
             if block.binds:
                 yield line("binds", block.binds)
+            for label, window in (
+                ("oral", block.oral),
+                ("written", block.written),
+                ("deadline", block.deadline),
+            ):
+                if window is not None:
+                    yield line(label, _window(window))
+            if block.confidentiality is not None:
+                yield line("confidentiality", block.confidentiality)
             for review in block.review:
                 yield line("review", review.policy)
         case blocks.Exception_():

@@ -1,6 +1,7 @@
 """`carnet replay`: a story told again on the screen, case by case, with the legal answer, what Carnet does
 and what the provider did side by side. Deciding and counting are in `carnet.service.replay`."""
 
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from carnet.cli import options
 from carnet.cli.exits import Command, Exit
 from carnet.service.replay import Report, Row, decider, encode, expected_of
 from carnet.service.replay import replay as run
-from carnet.service.story import Scene, Story, read_story
+from carnet.service.story import Scene, Story, read_story, told_until
 from carnet.store.examples import shipped_examples
 from carnet.store.policies import default_policy
 from carnet.store.shelves import load_rulebook
@@ -26,15 +27,25 @@ HUMAN = "magenta"
 
 @click.command(cls=Command)
 @options.law
+@options.at
+@options.known
 @options.as_json
 @click.option("--all", "every", is_flag=True, help="Show every case, not only those that tell the story.")
 @click.argument("story", metavar="STORY", default="june-2026")
-def replay(story: str, law: tuple[Path, ...], as_json: bool, every: bool) -> int:
+def replay(
+    story: str,
+    law: tuple[Path, ...],
+    at: dt.datetime | None,
+    known: dt.datetime | None,
+    as_json: bool,
+    every: bool,
+) -> int:
     """Decide a shipped STORY again, person by person: `june-2026`.
 
-    Exit code 0 if every case comes out as expected, 1 otherwise.
+    With `--at`, only the cases up to that instant; with `--known`, all of them by what was known then. Exit code 0 if
+    every case comes out as expected, 1 otherwise.
     """
-    read = read_story(shipped_examples(story))
+    read = told_until(read_story(shipped_examples(story)), at, known)
     rulebook = load_rulebook(*law)
     report = run(read, rulebook, decider(rulebook, default_policy()))
     if as_json:

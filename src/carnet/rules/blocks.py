@@ -79,7 +79,8 @@ class Rule(Block, frozen=True, kw_only=True):
 
 
 class Requirement(Rule, frozen=True, kw_only=True):
-    """`lifted_by` names classes, and license exceptions by their path."""
+    """`lifted_by` names classes, and license exceptions by their path. A notice `binds` who was told; it came
+    orally, in writing, or both, one after the other."""
 
     reasons: tuple[str, ...]
     lifted_by: frozenset[str]
@@ -87,6 +88,8 @@ class Requirement(Rule, frozen=True, kw_only=True):
     binds: frozenset[str]
     confidentiality: str | None = None
     deadline: Window | None = None
+    oral: Window | None = None
+    written: Window | None = None
 
 
 class Prohibition(Rule, frozen=True, kw_only=True):

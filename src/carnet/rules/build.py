@@ -9,6 +9,7 @@ from typing import Literal, TypedDict, cast, get_args
 
 from carnet.model.errors import Problem
 from carnet.model.plain import foreign_signs
+from carnet.model.time import Window
 from carnet.rules import blocks, tree
 from carnet.rules.keys import CASE_KEYS, DEFAULT_LIFTED_BY, Base, Keys, Refused
 from carnet.rules.names import ACT_KINDS, CALLS, ENTITIES, SyntaxProblem, nearest
@@ -161,6 +162,7 @@ class Build(Keys):
                 self.red_flag({**base, "id": f"{base['id']}#bound"}, elsewhere, open_when_unknown=True)
             )
             rule["when"] = tree.And((bound, when))
+        self.received(raw, base["span"].start, told=bool(binds))
         confidentiality = self.text(raw, "confidentiality") if "confidentiality" in raw.data else None
         requirement = blocks.Requirement(
             **base,
@@ -170,7 +172,9 @@ class Build(Keys):
             review=self.review(raw),
             binds=binds,
             confidentiality=confidentiality,
-            deadline=self.window(raw, "deadline") if "deadline" in raw.data else None,
+            deadline=self.optional(raw, "deadline"),
+            oral=self.optional(raw, "received_oral"),
+            written=self.optional(raw, "received_written"),
         )
         return [requirement, *made]
 
@@ -183,6 +187,21 @@ class Build(Keys):
             if near and word not in DEFAULT_LIFTED_BY:
                 self.refuse(raw, "lifted_by", f"`{word}` is no class; did you mean `{near[0]}`?")
         return frozenset(words)
+
+    def optional(self, raw: Raw, key: str) -> Window | None:
+        """An instant or a window that may be left out."""
+        return self.window(raw, key) if key in raw.data else None
+
+    def received(self, raw: Raw, start: Window, *, told: bool) -> None:
+        """A notice binds from its first receipt, oral or written (15 CFR 744.1(b)(2), 744.22(b))."""
+        keys = [key for key in ("received_oral", "received_written") if key in raw.data]
+        if keys and not told:
+            self.refuse(raw, keys[0], f"`{keys[0]}` is about a notice: say in `binds` who received it")
+        instants = [self.window(raw, key) for key in keys]
+        if instants and start != min(instants, key=lambda window: window.earliest):
+            self.refuse(
+                raw, keys[0], "a notice binds from its first receipt: write the same instant in `from`"
+            )
 
     def red_flag(
         self,

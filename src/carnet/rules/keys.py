@@ -32,6 +32,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "binds",
         "confidentiality",
         "deadline",
+        "received_oral",
+        "received_written",
         *CONDITION,
     ),
     "prohibition": ("gate", "stage", *CONDITION),

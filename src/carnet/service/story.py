@@ -124,6 +124,28 @@ class Story(Struct, frozen=True, kw_only=True):
         return next((one for one in self.provider if one.product == product and one.holds(at)), None)
 
 
+def told_until(story: Story, at: dt.datetime | None, known: dt.datetime | None) -> Story:
+    """The cases up to an instant, and all of them by what was known at another; None leaves them as they are.
+
+    Raises InputError if no case is left.
+    """
+    scenes = [
+        msgspec.structs.replace(
+            scene,
+            cases=tuple(
+                case if known is None else msgspec.structs.replace(case, known=known)
+                for case in scene.cases
+                if at is None or case.at <= at
+            ),
+        )
+        for scene in story.scenes
+    ]
+    left = tuple(scene for scene in scenes if scene.cases)
+    if not left:
+        raise InputError("no case of the story is so early: leave `--at` out, or give a later instant")
+    return msgspec.structs.replace(story, scenes=left)
+
+
 def read_story(files: Mapping[str, bytes]) -> Story:
     """The story that the files of an example tell; `replay.toml` is its frame.
 

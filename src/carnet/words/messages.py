@@ -148,11 +148,16 @@ MESSAGES: Mapping[str, str] = {
     "label.blocks": "blocks",
     "label.members": "members",
     "label.binds": "binds",
+    "label.oral": "received orally",
+    "label.written": "received in writing",
+    "label.deadline": "to be enforced by",
+    "label.confidentiality": "confidentiality",
     "label.known": "known since",
     "label.no_members": "nobody",
     "span.from": "from {start}",
     "span.until": "from {start} until {end}",
     "span.window": "some instant between {earliest} and {latest}",
     "force.not_now": "not in force at {at}",
+    "force.not_known": "not known yet at {known}",
 }
 """Text by key; `{…}` is filled in."""
