@@ -58,6 +58,8 @@ def changed(target: str, source: str, entry: str) -> Iterator[ModuleType]:
         module = ModuleType(target)
         module.__file__ = str(path_of(target))
         sys.modules[target] = module
+        package, _, attribute = target.rpartition(".")
+        setattr(sys.modules[package], attribute, module)
         exec(compile(source, f"<mutant of {target}>", "exec"), module.__dict__)
         yield importlib.import_module(entry)
     finally:

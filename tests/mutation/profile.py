@@ -4,7 +4,7 @@ difference; the questions that told mutants apart before come first."""
 
 import datetime as dt
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from types import ModuleType
@@ -34,6 +34,8 @@ SECONDS = 30
 MOMENTS = 4
 """Slices of each rulebook: the fast engine compiles every one anew for every mutant."""
 Call = Callable[[ModuleType], object]
+Asked = tuple[tuple[check.Shelf, ...], dict[str, Sequence[str]]]
+"""Shelves with the names of their folders, as a test gives them to the loader."""
 Test = Callable[[ModuleType], bool]
 """Whether a loaded entry module still does as the unchanged one."""
 
@@ -196,7 +198,7 @@ class Recorder:
     """A pytest plugin that notes every shelf the tests of the loader load."""
 
     def __init__(self) -> None:
-        self.shelves: list[tuple[check.Shelf, ...]] = []
+        self.asked: list[Asked] = []
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         for item in session.items:
@@ -204,15 +206,15 @@ class Recorder:
             if module is not None and getattr(module, "load", None) is check.load:
                 module.load = self.load
 
-    def load(self, *shelves: check.Shelf) -> object:
-        self.shelves.append(shelves)
-        return check.load(*shelves)
+    def load(self, *shelves: check.Shelf, **names: Sequence[str]) -> object:
+        self.asked.append((shelves, names))
+        return check.load(*shelves, **names)
 
 
-def loaded(entry: ModuleType, shelves: tuple[check.Shelf, ...]) -> object:
+def loaded(entry: ModuleType, asked: Asked) -> object:
     """What the loader makes of shelves: blocks and cases, or its problems."""
     try:
-        book = entry.load(*shelves)
+        book = entry.load(*asked[0], **asked[1])
     except RulesError as error:
         return str(error)
     return (book.blocks, book.cases, book.pages, book.digest)
@@ -224,11 +226,13 @@ def loader_tests() -> list[Test]:
     with redirect_stdout(StringIO()) as said:
         found = pytest.main(["-q", "-p", "no:cacheprovider", "tests/rules"], plugins=[recorder])
     assert found == 0, said.getvalue()
-    unique = {repr([sorted(shelf.items()) for shelf in shelves]): shelves for shelves in recorder.shelves}
+    unique = {
+        repr(([sorted(shelf.items()) for shelf in asked[0]], asked[1])): asked for asked in recorder.asked
+    }
     tests: list[Test] = []
-    for shelves in unique.values():
-        expected = loaded(check, shelves)
-        tests.append(lambda entry, s=shelves, e=expected: loaded(entry, s) == e)  # type: ignore[misc]
+    for asked in unique.values():
+        expected = loaded(check, asked)
+        tests.append(lambda entry, a=asked, e=expected: loaded(entry, a) == e)  # type: ignore[misc]
     return tests
 
 

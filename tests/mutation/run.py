@@ -38,6 +38,8 @@ TARGETS = (
     Target("carnet.engine.readings", DECIDE),
     Target("carnet.rules.slices", SLICES),
     Target("carnet.rules.check", LOADER),
+    Target("carnet.rules.overlaps", LOADER),
+    Target("carnet.rules.cycles", LOADER),
 )
 PROFILES: dict[str, list[Test]] = {}
 SEEDS, EACH = range(900_000, 900_240), 20
