@@ -42,8 +42,8 @@ def replay(
 ) -> int:
     """Decide a shipped STORY again, person by person: `june-2026`.
 
-    With `--at`, only the cases up to that instant; with `--known`, all of them by what was known then. Exit code 0 if
-    every case comes out as expected, 1 otherwise.
+    With `--at`, only the cases up to that instant; with `--known`, all of them by what was known then.
+    Exit code 0 if every case comes out as expected, 1 otherwise.
     """
     read = told_until(read_story(shipped_examples(story)), at, known)
     rulebook = load_rulebook(*law)

@@ -37,8 +37,8 @@ def check(
 ) -> int:
     """Print every problem of the rules.
 
-    Each as FILE:LINE: what to do. They are resolved for every instant at which the law changes, or for that of
-    `--at`, with the readings that the policy chooses. Exit code 6 if there is a problem."""
+    Each as FILE:LINE: what to do. They are resolved for every instant at which the law changes, or for
+    that of `--at`, with the readings that the policy chooses. Exit code 6 if there is a problem."""
     try:
         rulebook = load_rulebook(*law)
         chosen = read_policy(policy)
@@ -77,8 +77,8 @@ def test(
 ) -> int:
     """Run the cases of every shelf.
 
-    With WORDS, only those whose file or note has one of them; with `--at` and `--known`, only those that look no
-    later at the law, and at what was known."""
+    With WORDS, only those whose file or note has one of them; with `--at` and `--known`, only those that
+    look no later at the law, and at what was known."""
     rulebook = load_rulebook(*law)
     cases = [
         case
