@@ -99,7 +99,6 @@ def _names(read: list[Provision], terms: Terms, problems: list[Problem], lost: s
         elif raw.kind == "list":
             of = raw.data.get("type")
             lists.update((name, str(of)) for name in names_of(raw) if of in types)
-            lost.update(raw.named() if of not in types or "*" in raw.named() else ())
         elif raw.kind in RESERVED:
             what = f"`{raw.kind}` is a reserved word: this release has no such block, so leave it out"
             problems.append(Problem(raw.file, raw.line, what))
@@ -146,13 +145,12 @@ def _with_flags(made: list[blocks.AnyBlock]) -> list[blocks.AnyBlock]:
 def between(
     found: tuple[blocks.AnyBlock, ...],
     terms: Terms,
-    lost: Collection[str] = (),
-    rank: Rank | None = None,
+    lost: Collection[str],
+    rank: Rank,
 ) -> Iterator[Problem]:
     """Every problem among typed blocks. Nothing is said of what speaks of a `lost` one."""
-    rank = rank or {}
     ids: dict[str, blocks.AnyBlock] = {}
-    for block in sorted(found, key=lambda block: rank.get(block.file, 0)):
+    for block in sorted(found, key=lambda block: rank[block.file]):
         first = ids.setdefault(block.id, block)
         if first is not block and not block.id.endswith("#bound"):
             where = f"`{first.file}:{first.line}`"
@@ -268,7 +266,7 @@ def _target(
 def _axes(found: tuple[blocks.AnyBlock, ...], rank: Rank) -> Iterator[Problem]:
     """An axis has the same values wherever it stands: blocks are read jointly on it."""
     first: dict[str, tuple[set[str], blocks.AnyBlock]] = {}
-    for block in sorted(found, key=lambda block: rank.get(block.file, 0)):
+    for block in sorted(found, key=lambda block: rank[block.file]):
         for node in (part for condition in conditions_of(block) for part in tree.parts_of(condition)):
             if isinstance(node, tree.Reading):
                 values = {value for value, _ in node.values}

@@ -24,11 +24,9 @@ def calls_of(node: tree.Tree) -> set[str]:
 def circles(edges: Mapping[str, Collection[str]]) -> Iterator[list[str]]:
     """Every circle of names, once, in order of name."""
     reached = {name: _closure(name, edges) for name in edges}
-    told: set[str] = set()
     for name in sorted(edges):
-        if name in reached[name] and name not in told:
-            circle = sorted(other for other in reached[name] if name in reached.get(other, ()))
-            told.update(circle)
+        circle = sorted(other for other in reached[name] if name in reached.get(other, ()))
+        if circle[:1] == [name]:
             yield circle
 
 
@@ -134,10 +132,7 @@ def _size(node: tree.Tree, sizes: Mapping[str, tuple[int, int]]) -> tuple[int, i
 def prevailing(found: Iterable[blocks.List]) -> Iterator[Problem]:
     """Lists that prevail over themselves."""
     named = {block.id: block for block in found}
-    edges = {
-        name: {block.prevails} & named.keys() if block.prevails is not None else set()
-        for name, block in named.items()
-    }
+    edges = {name: named.keys() & {block.prevails} for name, block in named.items()}
     for circle in circles(edges):
         through = listed(circle[1:] or circle)
         yield at(named[circle[0]], f"a cycle: `{circle[0]}` prevails over itself through {through}: cut it")

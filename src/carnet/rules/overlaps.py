@@ -28,7 +28,7 @@ def overlap(one: Span, other: Span) -> bool:
 
 def in_order(one: B, other: B, rank: Rank) -> tuple[B, B]:
     """The one that was there first, and the one added later."""
-    first, second = sorted((one, other), key=lambda block: (rank.get(block.file, 0), block.file, block.line))
+    first, second = sorted((one, other), key=lambda block: (rank[block.file], block.file, block.line))
     return first, second
 
 
@@ -53,16 +53,17 @@ def rows(block: blocks.List, ids: Mapping[str, blocks.AnyBlock], lost: Collectio
             yield at(
                 block, f"`{name}` in `{block.id}` is not a country that there is: correct its two letters"
             )
-    below = ids.get(block.prevails) if block.prevails is not None else None
-    if isinstance(below, blocks.List) and below.type != block.type:
+    if block.prevails is None:
+        return
+    below = ids.get(block.prevails)
+    if not isinstance(below, blocks.List):
+        if not is_lost(block.prevails, lost):
+            yield at(
+                block, f"prevails over `{block.prevails}`, which is no list{nearest(block.prevails, ids)}"
+            )
+    elif below.type != block.type:
         what = f"`{block.id}` is a list of `{block.type}` and can't prevail over one of `{below.type}`"
         yield at(block, f"{what}: name another list than `{below.id}`")
-    elif (
-        block.prevails is not None
-        and not isinstance(below, blocks.List)
-        and not is_lost(block.prevails, lost)
-    ):
-        yield at(block, f"prevails over `{block.prevails}`, which is no list{nearest(block.prevails, ids)}")
 
 
 def rivals(found: Iterable[blocks.List], rank: Rank) -> Iterator[Problem]:

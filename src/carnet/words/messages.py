@@ -19,7 +19,7 @@ MESSAGES: Mapping[str, str] = {
     "meaning.needs_facts": "what is missing would settle it",
     "meaning.license_exception": "every requirement is lifted, one or more by a license exception",
     "meaning.authorized": "every requirement is lifted, one or more by an authorization",
-    "meaning.no_license_required": "everything was looked at, and nothing is required",
+    "meaning.no_license_required": "every stage of these rules was looked at, and nothing is required",
     "meaning.not_an_event": "what is done is no export, reexport, transfer or release",
     "meaning.not_subject": "the item is outside the regulations",
     "class.prohibited": "prohibited",
