@@ -104,6 +104,12 @@ def requirement(when: str, /, **keys: str) -> str:
     )
 
 
+def definition(name: str, when: str, **keys: str) -> str:
+    """A definition about a party `p`, unless the keys say otherwise."""
+    given = {"id": f'"us.inv.d.{name}"', "name": f'"{name}"', "parameter": '"p"', "of": '"party"'}
+    return block("definition", **(given | {"when": repr(when)} | keys))
+
+
 def shelf(*blocks: str, terms: str = TERMS, scope: str = SCOPE) -> Mapping[str, bytes]:
     """A shelf with the invented scope and the blocks, in `us/inv/9.md`."""
     return {

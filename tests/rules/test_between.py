@@ -1,7 +1,7 @@
 """What the loader must let pass, and where exactly it stops: the neighbours of test_load_errors.py."""
 
 import pytest
-from tests.rules.invented import FRONT, TERMS, block, requirement, shelf
+from tests.rules.invented import FRONT, TERMS, block, definition, requirement, shelf
 
 from carnet.model.errors import RulesError
 from carnet.rules import blocks
@@ -18,17 +18,6 @@ LIST = block("list", id='"us.inv.l"', type='"country"', members='["FR", "DE"]')
 LIFTS = "[{ requirement = 'us.inv.a' }]"
 AIA = block("exception", id='"us.inv.e"', class_='"license_exception"', path='"AIA"', lifts=LIFTS)
 VEU = block("exception", id='"us.inv.v"', class_='"authorization"', path='"VEU"', lifts=LIFTS)
-
-
-def definition(name: str, when: str, **keys: str) -> str:
-    given = {
-        "id": f'"us.inv.d.{name}"',
-        "name": f'"{name}"',
-        "parameter": '"p"',
-        "of": '"party"',
-        "when": repr(when),
-    }
-    return block("definition", **(given | keys))
 
 
 def two(kind: str, first: dict[str, str], second: dict[str, str]) -> str:

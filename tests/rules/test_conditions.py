@@ -5,7 +5,7 @@ keys of a block that say less than they seem to."""
 import datetime as dt
 
 import pytest
-from tests.rules.invented import FRONT, TERMS, block, requirement, shelf
+from tests.rules.invented import FRONT, TERMS, block, definition, requirement, shelf
 
 from carnet.engine import decide, reference
 from carnet.model.determination import Choices
@@ -23,11 +23,6 @@ def errors(*texts: str, terms: str = TERMS) -> list[str]:
     except RulesError as error:
         return [str(problem) for problem in error.problems]
     return []
-
-
-def definition(name: str, when: str, **keys: str) -> str:
-    given = {"id": f'"us.inv.d.{name}"', "name": f'"{name}"', "parameter": '"p"', "of": '"party"'}
-    return block("definition", **(given | {"when": repr(when)} | keys))
 
 
 CONDITIONS = {

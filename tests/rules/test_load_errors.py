@@ -1,23 +1,12 @@
 """Every load error names file, line, the value in backticks and what to do."""
 
 import pytest
-from tests.rules.invented import FRONT, TERMS, block, requirement, shelf
+from tests.rules.invented import FRONT, TERMS, block, definition, requirement, shelf
 
 from carnet.model.errors import RulesError
 from carnet.rules.check import load
 
 LIST = block("list", id='"us.inv.l"', type='"country"', members='["FR", "DE"]')
-
-
-def definition(name: str, when: str, **keys: str) -> str:
-    given = {
-        "id": f'"us.inv.d.{name}"',
-        "name": f'"{name}"',
-        "parameter": '"p"',
-        "of": '"party"',
-        "when": repr(when),
-    }
-    return block("definition", **(given | keys))
 
 
 def errors(*blocks: str, **keys: str) -> list[str]:

@@ -236,7 +236,7 @@ def _target(
     name, _, member = block.target.partition("#") if block.target not in ids else (block.target, "", "")
     target = ids.get(name)
     if target is None:
-        if is_lost(block.target, lost) or block.target.endswith("#bound"):
+        if is_lost(block.target, lost):
             return
         yield at(block, f"overlay on `{block.target}`, which does not exist{nearest(block.target, ids)}")
     elif isinstance(target, blocks.Overlay):
@@ -271,7 +271,7 @@ def _axes(found: tuple[blocks.AnyBlock, ...], rank: Rank) -> Iterator[Problem]:
             if isinstance(node, tree.Reading):
                 values = {value for value, _ in node.values}
                 wanted, where = first.setdefault(node.axis, (values, block))
-                if values != wanted and not block.id.endswith("#bound"):
+                if values != wanted:
                     names = ", ".join(f"`{value}`" for value in sorted(wanted))
                     yield at(
                         block, f"axis `{node.axis}` has the readings {names} in `{where.id}`: state the same"
