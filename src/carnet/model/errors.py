@@ -2,7 +2,12 @@
 
 CarnetError
 ├── InputError    a transaction, an option or a file from the user is not usable (exit 2)
-└── RulesError    one or more rule files can't be loaded (exit 6)
+├── RulesError    one or more rule files can't be loaded (exit 6)
+└── LedgerError   something about a log, its records or its proofs
+    ├── Malformed     bytes or a text are not of the form that their specification gives
+    ├── Unverified    a signature or a proof does not hold (exit 5)
+    ├── Damaged       what is stored is not what was written; nothing was signed
+    └── Absent        a record or a size that the log does not have
 """
 
 from msgspec import Struct
@@ -35,3 +40,23 @@ class RulesError(CarnetError):
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = sorted(set(problems))
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class LedgerError(CarnetError):
+    """The root of every error that the ledger raises on purpose."""
+
+
+class Malformed(LedgerError):
+    """Raised by whatever reads or writes a form: note, checkpoint, tile, proof, key."""
+
+
+class Unverified(LedgerError):
+    """Raised where a signature, an inclusion proof or a consistency proof does not hold."""
+
+
+class Damaged(LedgerError):
+    """Raised where stored leaves or nodes are missing or do not hash to each other."""
+
+
+class Absent(LedgerError):
+    """Raised where a record or a size is asked for that is not in the log."""
