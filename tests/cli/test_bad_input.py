@@ -137,7 +137,7 @@ def test_a_file_that_is_not_there_is_named(carnet):
 SHELVES = {
     "an unknown fact": (
         [block("requirement", **RULE, when="'recipient.us_statsu == \"none\"'")],
-        ["`recipient.us_statsu`", "did you mean `us_status`?"],
+        ["`recipient.us_statsu`", "did you mean `recipient.us_status`?"],
     ),
     "a list that overlaps itself": (
         [block("list", type='"country"', members='["FR", { id = "FR", from = 2027-01-01 }]')],

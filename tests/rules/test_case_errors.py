@@ -46,7 +46,7 @@ GIVEN = {
     '{ "exporter.insider" = "yes" }': "`exporter.insider = yes` does not fit: `exporter.insider` is of type `bool`",
     '{ "transaction.sent_to" = "France" }': "`France` at `transaction.sent_to` is not a country: write its two capital letters",
     '{ "transaction.sent_to" = "UK" }': "`UK` at `transaction.sent_to` is not a country: write its two capital letters",
-    '{ "recipient.nationalities" = "FR" }': "does not fit: `party.nationalities` is of type `set`",
+    '{ "recipient.nationalities" = "FR" }': '`recipient.nationalities` is a set: write `["FR"]`',
     '{ "recipient.nationalities" = [5] }': "does not fit: `party.nationalities` is of type `set`",
     '{ "recipient.nationalities" = { some = ["UK"] } }': "`UK` at `recipient.nationalities` is not a country",
     '{ "recipient.hired" = 2025-01-01 }': '`party.hired` is of type `date`; numbers and dates are text: `"1.5e26"`, `"2025-05"`',
@@ -108,7 +108,7 @@ EXPECTED = {
     '{ holds = "exporter.insider" }': "`holds = exporter.insider` is not a list of texts",
     "{ marks = 5 }": "`marks = 5` is not a list of texts",
     "{ tasks = [5] }": "`tasks = [5]` is not a list of texts",
-    "{ holds = ['exporter.insidr'] }": "`exporter.insidr` is not a known fact; did you mean `insider`?",
+    "{ holds = ['exporter.insidr'] }": "`exporter.insidr` is not a known fact; did you mean `exporter.insider`?",
     "{ fails = ['is_unknown(exporter.insider)'] }": "`is_unknown(exporter.insider)` may only stand in a `red_flag`",
 }
 

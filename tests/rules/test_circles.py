@@ -47,7 +47,7 @@ CIRCLES = {
     ),
     "parties of a definition that can't be read": (
         definition("wrong", "p.us_statos == 'none'") + requirement("any_party({'purchaser'}, wrong)"),
-        "`p.us_statos` is not a known fact; did you mean `us_status`?",
+        "`p.us_statos` is not a known fact; did you mean `p.us_status`?",
     ),
 }
 

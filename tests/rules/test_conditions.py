@@ -43,7 +43,7 @@ CONDITIONS = {
     "item.product == 'acme '": "`'acme '` begins or ends with a space: remove it",
     "item.product == 'acme\u200b'": "has a sign that nobody sees, `\\u200b`: leave it out",
     "item.product == '\u0430cme'": "has a sign of another alphabet, `\u0430` (U+0430): write it anew",
-    "recipient.us_st\u0430tus == 'none'": "is not a known fact (`\u0430` is U+0430); did you mean `us_status`?",
+    "recipient.us_st\u0430tus == 'none'": "is not a known fact (`\u0430` is U+0430); did you mean `recipient.us_status`?",
     "recipi\u0435nt.us_status == 'none'": "an unknown entity `recipi\u0435nt` (`\u0435` is U+0435); did you mean `recipient`?",
     "t\u0430ll(recipient)": "calls something undefined (`\u0430` is U+0430); did you mean `tall`?",
     "shadow(recipient)": "calls something undefined: write a definition of it",

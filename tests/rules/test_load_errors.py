@@ -18,7 +18,7 @@ def errors(*blocks: str, **keys: str) -> list[str]:
 
 
 CONDITIONS = {
-    "recipient.us_statos == 'none'": "`recipient.us_statos` is not a known fact; did you mean `us_status`?",
+    "recipient.us_statos == 'none'": "`recipient.us_statos` is not a known fact; did you mean `recipient.us_status`?",  # noqa: E501 -- a condition and its message, side by side
     "recipent.us_status == 'none'": "speaks of an unknown entity `recipent`; did you mean `recipient`?",
     "recipient.us_status == 'citisen'": "`'citisen'` is not a value of `party.us_status`; did you mean `citizen`?",  # noqa: E501 -- a condition and its message, side by side
     "recipient.us_status": "is of type `enum`: compare it with something",
@@ -40,7 +40,7 @@ CONDITIONS = {
     "transaction.sent_to in {}": "is not a set with members",
     "transaction.sent_to in list('us.inv.m')": "names a list that does not exist; did you mean `us.inv.l`?",
     "item.product in list('us.inv.l')": "holds members of type `country`, and `item.product` is of type `id`",
-    "recipient.nationalities in {'FR'}": "asks for membership of a `set`: use `any_of` or a comparison",
+    "recipient.nationalities in {'FR'}": 'of a `set`: write `any_of(recipient.nationalities, {"FR", "DE"})`, or `all_of`',  # noqa: E501 -- a condition and its message, side by side
     "all_of(recipient.nationalities, {})": "is not a set with members",
     "all_of(recipient.nationalities, {'FR'})": "does not say what holds for an empty set: add `if_empty=True`",  # noqa: E501 -- a condition and its message, side by side
     "any_of(recipient.nationalities, {'FR'}, if_empty=True)": "needs no `if_empty`",

@@ -12,11 +12,12 @@ from carnet.engine.decide import decide, levels_of
 from carnet.engine.explain import explanation
 from carnet.model.determination import Determination
 from carnet.model.errors import InputError
+from carnet.model.near import nearest
 from carnet.model.transaction import Transaction, read_transaction
 from carnet.model.view import View, view
 from carnet.policy.enforcement import Action, Policy, Surface, act_on, digest
 from carnet.rules import blocks, tree
-from carnet.rules.names import COUNTRIES, nearest
+from carnet.rules.names import COUNTRIES
 from carnet.rules.rulebook import Rulebook
 from carnet.store.policies import read_policy
 from carnet.store.shelves import load_rulebook

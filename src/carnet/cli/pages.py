@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Iterator
 
 from carnet.model.errors import InputError
+from carnet.model.near import nearest
 from carnet.model.time import Span, Window
 from carnet.rules import blocks, tree
-from carnet.rules.names import nearest
 from carnet.rules.render import lines_of
 from carnet.rules.rulebook import Rulebook
 from carnet.words.catalogue import ENGLISH, stamp
@@ -191,9 +191,8 @@ def _history(rulebook: Rulebook, block: blocks.AnyBlock) -> Iterator[str]:
 
 
 def _cases(rulebook: Rulebook, block: blocks.AnyBlock) -> list[blocks.Case]:
-    """The cases that name the block; if none does, those of its file."""
-    named = [case for case in rulebook.cases if block.id in str(case.expect)]
-    return named or [case for case in rulebook.cases if case.file == block.file]
+    """The cases that name the block, and those of its file."""
+    return [case for case in rulebook.cases if block.id in str(case.expect) or case.file == block.file]
 
 
 def timeline_of(rulebook: Rulebook, known: dt.datetime | None) -> list[tuple[dt.datetime, str, str]]:

@@ -9,11 +9,12 @@ from carnet.engine.facets import Facets
 from carnet.model.determination import Answer, Choices
 from carnet.model.errors import InputError
 from carnet.model.facts import Cause, Group, Known, Partial, Status, Statuses, Unknown, Values
+from carnet.model.near import nearest, one_of
 from carnet.model.time import ANY_DAY, days
 from carnet.model.written import number
 from carnet.rules.blocks import Case
 from carnet.rules.rulebook import Rulebook
-from carnet.rules.syntax import ENTITIES, SyntaxProblem, nearest
+from carnet.rules.syntax import ENTITIES, SyntaxProblem
 from carnet.rules.terms import Terms, TermSpec
 
 ENGINES = (("reference", reference.answer), ("decide", decide.answer))
@@ -128,7 +129,7 @@ def _plain(path: str, spec: TermSpec, raw: object) -> Known:
 
 def _word(path: str, spec: TermSpec, raw: str) -> str:
     if spec.values and raw not in spec.values:
-        raise InputError(f"`{raw}` is not a value of `{path}`{nearest(raw, spec.values)}")
+        raise InputError(f"`{raw}` is not a value of `{path}`{one_of(raw, spec.values)}")
     return raw
 
 

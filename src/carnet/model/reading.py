@@ -1,10 +1,9 @@
 """From bytes to a frozen struct, or one sentence on what to change: JSON and TOML, for any type of the
 model. What the values mean is not here."""
 
-import difflib
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
@@ -13,7 +12,8 @@ from msgspec import inspect
 from carnet.model.documents import Json, Toml
 from carnet.model.errors import InputError
 from carnet.model.leaves import Path
-from carnet.model.plain import foreign_signs, listed, printable
+from carnet.model.near import nearest, one_of
+from carnet.model.plain import foreign_signs, printable
 
 T = TypeVar("T")
 
@@ -79,12 +79,6 @@ def shown(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def nearest(word: str, words: Iterable[str]) -> str:
-    """`; did you mean …?`, or nothing."""
-    found = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
-    return f"; did you mean `{found[0]}`?" if found else ""
-
-
 def _path(where: str) -> Path:
     """`$.recipient.nationalities[0]` as steps; `[...]`, any key of a mapping, ends it."""
     steps: list[str | int] = []
@@ -104,15 +98,14 @@ def _explain(message: str, path: Path, plain: object, of: type) -> tuple[str, Pa
     value = _at(plain, path)
     if found := re.match(r"Object contains unknown field `(.*)`", message, re.DOTALL):
         word, known = found[1], _fields(of, path)
-        near = nearest(word, known) or _elsewhere(word, of)
+        near = nearest(word, known) or _elsewhere(word, of) or one_of(word, known)
         name = f"`{shown((*path, _short(word)))}`{foreign_signs(_short(word))}"
-        return f"unknown field {name}{near or _among(known)}", (*path, word)
+        return f"unknown field {name}{near}", (*path, word)
     if found := re.match(r"Object missing required field `(.*)`", message):
         return f"`{shown((*path, found[1]))}` is missing: add it{_example(found[1])}", path
     if message.startswith("Invalid enum value"):
         allowed = _values(of, path)
-        near = nearest(str(value), allowed) or _among(allowed)
-        return f"`{_short(value)}` is not a value of `{name}`{near}", path
+        return f"`{_short(value)}` is not a value of `{name}`{one_of(str(value), allowed)}", path
     if "timezone component" in message:
         return f"`{_short(value)}` at `{name}` has no zone: add `Z` or an offset like `-04:00`", path
     if "datetime" in message:
@@ -156,11 +149,6 @@ def _short(value: object) -> str:
     plain = isinstance(value, dict | list | bool | int | None)
     text = json.dumps(value, default=str) if plain else str(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
-
-
-def _among(words: Iterable[str]) -> str:
-    known = sorted(words)
-    return f": write one of {listed(known)}" if 0 < len(known) <= 12 else ""
 
 
 def _example(field: str) -> str:

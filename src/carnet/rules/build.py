@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Literal, TypedDict, cast, get_args
 
 from carnet.model.errors import Problem
+from carnet.model.near import nearest
 from carnet.model.plain import foreign_signs
 from carnet.model.time import Window
 from carnet.rules import blocks, tree
 from carnet.rules.keys import CASE_KEYS, DEFAULT_LIFTED_BY, Base, Keys, Refused
-from carnet.rules.names import ACT_KINDS, CALLS, ENTITIES, SyntaxProblem, nearest
+from carnet.rules.names import ACT_KINDS, CALLS, ENTITIES, SyntaxProblem
 from carnet.rules.source import Raw
 from carnet.rules.syntax import parse_value
 

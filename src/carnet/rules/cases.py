@@ -9,12 +9,14 @@ from carnet.model.contradictions import contradictions
 from carnet.model.determination import Outcome
 from carnet.model.errors import InputError, Problem
 from carnet.model.facts import Cause, Known, Partial, Status, Statuses
+from carnet.model.near import nearest, one_of
 from carnet.model.plain import foreign_signs, listed, odd_name
 from carnet.model.time import ANY_DAY, days
 from carnet.model.written import number
 from carnet.rules import blocks, tree
 from carnet.rules.lists import countries_of
-from carnet.rules.names import ENTITIES, Names, SyntaxProblem, nearest
+from carnet.rules.literals import COUNTRY
+from carnet.rules.names import ENTITIES, Names, SyntaxProblem
 from carnet.rules.rulebook import conditions_of
 from carnet.rules.source import Raw
 from carnet.rules.syntax import parse
@@ -228,15 +230,17 @@ class Cases:
                 return frozenset(self.word(path, str(spec.of), spec, member) for member in raw)
             case "statuses" if isinstance(raw, list):
                 return Statuses(tuple(self.status(path, entry) for entry in raw), complete=True)
+        if spec.type == "set" and isinstance(raw, str):
+            raise InputError(f'`{path}` is a set: write `["{raw}"]`')
         quoted = '; numbers and dates are text: `"1.5e26"`, `"2025-05"`' if _unquoted(raw) else ""
         raise InputError(f"`{path} = {raw}` does not fit: `{spec.path}` is of type `{spec.type}`{quoted}")
 
     def word(self, path: str, of: str, spec: TermSpec, raw: str) -> str:
         if of == "enum" and raw not in spec.values:
-            raise InputError(f"`{raw}` is not a value of `{path}`{nearest(raw, spec.values)}")
+            raise InputError(f"`{raw}` is not a value of `{path}`{one_of(raw, spec.values)}")
         countries = self.names.countries
         if of == "country" and (len(raw) != 2 or (countries is not None and raw not in countries)):
-            raise InputError(f"`{raw}` at `{path}` is not a country: write its two capital letters, as `FR`")
+            raise InputError(f"`{raw}` at `{path}` is not a country: {COUNTRY}")
         if (odd := odd_name(raw)) is not None:
             raise InputError(f"`{raw}` at `{path}` {odd}")
         return raw

@@ -8,13 +8,14 @@ from typing import get_args
 import msgspec
 
 from carnet.model.errors import Problem, RulesError
+from carnet.model.near import nearest
 from carnet.model.plain import listed
 from carnet.rules import blocks, bundle, cycles, overlaps, tree
 from carnet.rules.build import Build
 from carnet.rules.cases import Cases
 from carnet.rules.keys import KEYS, RESERVED
 from carnet.rules.lists import Lists, countries_of, names_of, types_of
-from carnet.rules.names import Names, is_lost, nearest
+from carnet.rules.names import Names, is_lost
 from carnet.rules.overlaps import Rank, at
 from carnet.rules.rulebook import Rulebook, conditions_of
 from carnet.rules.source import Provision, Raw, Shelf, provisions

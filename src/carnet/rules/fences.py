@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 
 from msgspec import Struct
 
+from carnet.model.near import nearest
 from carnet.model.plain import short
-from carnet.rules.names import nearest
 
 _FENCE = re.compile(r"([ \t>*+\-\d.)]*)(`{3,}|~{3,})[ \t]*([^`]*)$")
 _CLOSE = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*$")

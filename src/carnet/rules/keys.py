@@ -9,10 +9,11 @@ from typing import NoReturn, TypedDict
 from msgspec import structs
 
 from carnet.model.errors import CarnetError, InputError
+from carnet.model.near import nearest
 from carnet.model.plain import foreign_signs, hidden, odd_name, short
 from carnet.model.time import Span, Window
 from carnet.rules import tree
-from carnet.rules.names import ENTITIES, Names, SyntaxProblem, nearest
+from carnet.rules.names import ENTITIES, Names, SyntaxProblem
 from carnet.rules.source import FORMAT, Provision, Raw, span_of, window_of
 from carnet.rules.syntax import parse
 from carnet.rules.terms import Terms

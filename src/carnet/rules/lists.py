@@ -5,11 +5,13 @@ import re
 from collections.abc import Collection, Iterator
 
 from carnet.model.errors import InputError, Problem
+from carnet.model.near import nearest, one_of
 from carnet.model.plain import odd_name
 from carnet.model.time import Span
 from carnet.rules import blocks, tables
 from carnet.rules.keys import Base, Keys, Refused
-from carnet.rules.names import COUNTRIES, nearest
+from carnet.rules.literals import COUNTRY
+from carnet.rules.names import COUNTRIES
 from carnet.rules.source import Raw, Shelf, span_of, window_of
 from carnet.rules.terms import Terms
 
@@ -110,11 +112,9 @@ class Lists:
         values = self.keys.terms.specs[of].values if of in self.keys.terms.specs else None
         for name in sorted(names):
             if values is not None and name not in values:
-                self.keys.refuse(raw, key, f"`{name}` is not a value of `{of}`{nearest(name, values)}")
+                self.keys.refuse(raw, key, f"`{name}` is not a value of `{of}`{one_of(name, values)}")
             if of == "country" and not _COUNTRY.fullmatch(name):
-                self.keys.refuse(
-                    raw, key, f"`{name}` is not a country: write its two capital letters, as `FR`"
-                )
+                self.keys.refuse(raw, key, f"`{name}` is not a country: {COUNTRY}")
             if (odd := odd_name(name)) is not None:
                 self.keys.refuse(raw, key, f"`{name}` in `{key}` {odd}")
 

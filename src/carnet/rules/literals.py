@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from carnet.model.errors import InputError
+from carnet.model.near import nearest, one_of
 from carnet.model.plain import odd_name, short
 from carnet.model.time import days
 from carnet.model.written import number
 from carnet.rules import tree
-from carnet.rules.names import Names, SyntaxProblem, nearest
+from carnet.rules.names import Names, SyntaxProblem
 from carnet.rules.terms import Terms, TermSpec
 
 ARITHMETIC = "does arithmetic: give the result as a fact computed upstream, or as one number"
+COUNTRY = "write its two capital letters, as `FR` (the United Kingdom is `GB`)"
 SHOWN = 80
 """Letters of a condition that a message quotes."""
 
@@ -33,12 +35,12 @@ class Literals:
         if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
             self.fail(node, f"must be text in quotes, since `{spec.path}` is of type `{spec.type}`")
         if kind == "enum" and node.value not in spec.values:
-            self.fail(node, f"is not a value of `{spec.path}`{nearest(node.value, spec.values)}")
+            self.fail(node, f"is not a value of `{spec.path}`{one_of(node.value, spec.values)}")
         if kind == "country" and not re.fullmatch(r"[A-Z]{2}", node.value):
-            self.fail(node, "is not a country: write its two capital letters, as `FR`")
+            self.fail(node, f"is not a country: {COUNTRY}")
         countries = self.names.countries
         if kind == "country" and countries is not None and node.value not in countries:
-            self.fail(node, "is not a country that there is: write its two capital letters, as `FR`")
+            self.fail(node, f"is not a country that there is: {COUNTRY}")
         if (odd := odd_name(node.value)) is not None:
             self.fail(node, odd)
         return node.value
@@ -89,9 +91,9 @@ class Literals:
                     )
                 return tree.ListRef(name)
             case ast.Dict() | ast.List() | ast.Tuple():
-                self.fail(node, "is not a set with members: write `{'a', 'b'}` or `list('id')`")
+                self.fail(node, 'is not a set with members: write `{"a", "b"}` or `list("id")`')
             case _:
-                self.fail(node, "is not a set: write `{'a', 'b'}` or `list('id')`")
+                self.fail(node, 'is not a set: write `{"a", "b"}` or `list("id")`')
 
 
 def is_call(node: ast.expr, name: str) -> bool:

@@ -1,8 +1,7 @@
 """The names that a condition may use beside the words of `terms.toml`: entities, acts, calls, definitions and
 lists. How a condition is read is in `carnet.rules.syntax`."""
 
-import difflib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
@@ -61,9 +60,3 @@ class Names(Struct, frozen=True):
 def is_lost(name: str, lost: Collection[str]) -> bool:
     """Whether a name is one of these, a list that one of these makes, or a member of one; `*` is any name."""
     return "*" in lost or name in lost or any(name.startswith((f"{other}.", f"{other}#")) for other in lost)
-
-
-def nearest(word: str, words: Iterable[str]) -> str:
-    """`; did you mean …?` or nothing."""
-    found = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
-    return f"; did you mean `{found[0]}`?" if found else ""

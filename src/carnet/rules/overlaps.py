@@ -5,9 +5,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import combinations
 
 from carnet.model.errors import Problem
+from carnet.model.near import nearest
 from carnet.model.time import Span
 from carnet.rules import blocks
-from carnet.rules.names import COUNTRIES, is_lost, nearest
+from carnet.rules.names import COUNTRIES, is_lost
 from carnet.rules.rulebook import B
 
 Rank = Mapping[str, int]

@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct, field
 
 from carnet.model.errors import InputError, Problem
+from carnet.model.near import nearest
 from carnet.model.plain import hidden
 from carnet.model.time import ZONES, Span, Window, instant
 from carnet.model.toml import NotToml, read_toml
 from carnet.rules.fences import Fences
-from carnet.rules.names import nearest
 from carnet.rules.rulebook import Page
 
 FORMAT = 1

@@ -4,10 +4,11 @@ files, dates of force or engines."""
 import ast
 from collections.abc import Mapping
 
+from carnet.model.near import nearest
 from carnet.model.plain import foreign_signs, short, too_long
 from carnet.rules import tree
 from carnet.rules.literals import ARITHMETIC, SHOWN, Literals, is_call
-from carnet.rules.names import ACT_TERMS, CALLS, ENTITIES, Names, SyntaxProblem, nearest
+from carnet.rules.names import ACT_TERMS, CALLS, ENTITIES, Names, SyntaxProblem
 from carnet.rules.terms import PARTY_ENTITIES, Terms, TermSpec
 
 __all__ = ["ENTITIES", "Names", "SyntaxProblem", "nearest", "parse", "parse_value"]
@@ -91,7 +92,8 @@ class _Parser(Literals):
                 for path in self.terms.specs
                 if path.startswith((f"{kind}.", f"{entity}."))
             ]
-            self.fail(node, f"is not a known fact{foreign_signs(name)}{nearest(name, known or ACT_TERMS)}")
+            near = nearest(name, known or ACT_TERMS).replace("`", f"`{entity}.", 1)
+            self.fail(node, f"is not a known fact{foreign_signs(name)}{near}")
         return tree.Term(entity, name), found
 
     def unknown_entity(self, entity: str) -> str:
@@ -160,7 +162,7 @@ class _Parser(Literals):
         value, spec = self.value(node.left)
         if isinstance(op, ast.In | ast.NotIn):
             if spec.type not in ("enum", "id", "country"):
-                self.fail(node, f"asks for membership of a `{spec.type}`: use `any_of` or a comparison")
+                self.fail(node, f"asks for membership of a `{spec.type}`: {self.instead(value, spec)}")
             inside = tree.In(value, self.members(right, spec, spec.type))
             return inside if isinstance(op, ast.In) else tree.Not(inside)
         if isinstance(op, ast.Eq | ast.NotEq):
@@ -187,9 +189,19 @@ class _Parser(Literals):
         if spec.type == "number":
             return tree.Equals(value, self.number(right, spec))
         if spec.type not in ("enum", "id", "country"):
-            hint = "use it as it is, or with `not`" if spec.type == "bool" else "use `any_of`, `<` or `>=`"
-            self.fail(node, f"compares a `{spec.type}` for equality: {hint}")
+            self.fail(node, f"compares a `{spec.type}` for equality: {self.instead(value, spec)}")
         return tree.Equals(value, self.word(right, spec, spec.type))
+
+    def instead(self, value: tree.Value, spec: TermSpec) -> str:
+        """How a fact is asked about that is no single word."""
+        some = '{"FR", "DE"}' if spec.of == "country" else '{"a", "b"}'
+        name = f"{value.entity}.{value.name}" if isinstance(value, tree.Term) else "entity.name"
+        ways = {
+            "bool": "use it as it is, or with `not`",
+            "set": f"write `any_of({name}, {some})`, or `all_of` with what an empty set means",
+            "statuses": f"write `most_recent({name})`",
+        }
+        return ways.get(spec.type, "use `<` or `>=`")
 
     def call(self, node: ast.Call) -> tree.Tree:
         if not isinstance(node.func, ast.Name):

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 
 from carnet.model.errors import Problem
+from carnet.model.near import nearest
 from carnet.model.plain import odd_name, short
-from carnet.rules.names import nearest
 from carnet.rules.source import Shelf, text_of
 
 IN, NOT_IN, OUTSIDE = "X", "", "-"

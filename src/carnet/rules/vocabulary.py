@@ -8,8 +8,9 @@ from decimal import Decimal, InvalidOperation
 from typing import NoReturn, cast, get_args
 
 from carnet.model.errors import CarnetError, Problem
+from carnet.model.near import nearest, one_of
 from carnet.model.plain import foreign_signs, listed, odd_name, short
-from carnet.rules.names import ENTITIES, nearest
+from carnet.rules.names import ENTITIES
 from carnet.rules.source import FORMAT, Shelf, line_of, table_of, text_of
 from carnet.rules.terms import PARTY_ENTITIES, MemberType, Presumption, Terms, TermSpec, TermType, Who
 
@@ -188,5 +189,5 @@ class _Words:
         if kind not in ("enum", "bool") or path.endswith(("us_status", "location")):
             self.refuse(path, f"`{path}` may have no presumption: status, place and lists are never presumed")
         if (kind == "enum" and value not in values) or (kind == "bool" and not isinstance(value, bool)):
-            self.refuse(path, f"`{value}` is not a value of `{path}`{nearest(str(value), map(str, values))}")
+            self.refuse(path, f"`{value}` is not a value of `{path}`{one_of(str(value), map(str, values))}")
         return Presumption(value, cite)
