@@ -5,6 +5,7 @@ import ast
 import copy
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -70,13 +71,17 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
 def annotate(top: ast.Module) -> None:
     """Note the function of every node, and skip what has no behaviour: annotations, docstrings, types, texts
     made for people. Of other texts only those that something is compared with are changed: a label that
-    nothing looks at may read as it likes."""
+    nothing looks at may read as it likes. What is kept may always be made again: of a look at what is kept
+    that change is not made."""
 
     def visit(node: ast.AST, function: str, skip: bool) -> None:
         node.skip, node.function = skip, function  # type: ignore[attr-defined] -- notes of our own
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             function = f"{function}.{node.name}".lstrip(".")
         for field, value in ast.iter_fields(node):
+            if field == "body" and isinstance(value, list):
+                for before, after in pairwise(value):
+                    after.kept = looked_up(before, after)  # type: ignore[attr-defined] -- as above
             for child in value if isinstance(value, list) else [value]:
                 if isinstance(child, ast.AST):
                     doc = isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant)
@@ -91,6 +96,24 @@ def annotate(top: ast.Module) -> None:
                     visit(child, function, skip or doc or text or note or typed or named or strict)
 
     visit(top, "", False)
+
+
+def looked_up(before: ast.stmt, after: ast.stmt) -> str | None:
+    """The test with which what `before` looks up would be made anew each time: `if True` of `if x is None`,
+    `if False` of `if x is not None` before a return."""
+    match before, after:
+        case (
+            ast.Assign([ast.Name(name)], ast.Call(ast.Attribute(attr="get")))
+            | ast.AnnAssign(ast.Name(name), _, ast.Call(ast.Attribute(attr="get"))),
+            ast.If(ast.Compare(ast.Name(tested), [op], [ast.Constant(None)]), body),
+        ) if name == tested:
+            stored = [part for each in body for part in ast.walk(each) if isinstance(part, ast.Name)]
+            assigned = any(part.id == name and isinstance(part.ctx, ast.Store) for part in stored)
+            if isinstance(op, ast.Is) and assigned:
+                return "if True"
+            if isinstance(op, ast.IsNot) and isinstance(body[0], ast.Return):
+                return "if False"
+    return None
 
 
 Change = tuple[str, int | None, ast.AST, str, str]
@@ -122,11 +145,7 @@ def changes(node: ast.AST) -> Iterator[Change]:
         case ast.Name(id=name) if name in NAMES and isinstance(node.ctx, ast.Load):
             yield "", None, ast.Name(NAMES[name], ast.Load()), own, NAMES[name]
         case ast.IfExp() | ast.If() | ast.While():
-            test = ast.unparse(node.test)
-            yield "test", None, ast.UnaryOp(ast.Not(), node.test), f"if {test}", f"if not ({test})"
-            if not isinstance(node, ast.While):
-                yield "test", None, ast.Constant(True), f"if {test}", "if True"
-                yield "test", None, ast.Constant(False), f"if {test}", "if False"
+            yield from decisions(node)
         case ast.comprehension(ifs=ifs):
             for place, test in enumerate(ifs):
                 yield "ifs", place, ast.Constant(True), f"for if {ast.unparse(test)}", "for"
@@ -135,6 +154,15 @@ def changes(node: ast.AST) -> Iterator[Change]:
                 yield with_change(node, "elts", place, None, own)
         case ast.Expr() | ast.AugAssign() | ast.Continue() | ast.Break():
             yield "", None, ast.Pass(), own, "pass"
+
+
+def decisions(node: ast.IfExp | ast.If | ast.While) -> Iterator[Change]:
+    """The other way, and one way always; a loop is not made endless."""
+    test = ast.unparse(node.test)
+    yield "test", None, ast.UnaryOp(ast.Not(), node.test), f"if {test}", f"if not ({test})"
+    for value in (True, False) if not isinstance(node, ast.While) else ():
+        if getattr(node, "kept", None) != f"if {value}":
+            yield "test", None, ast.Constant(value), f"if {test}", f"if {value}"
 
 
 def loaded(node: ast.Set | ast.Tuple) -> bool:

@@ -9,6 +9,13 @@ def oldest(found: list[int], least: int = 3) -> bool:
     if found and min(found) < least:
         return "young" == found[0] or not found
     return f"{least}" in {"a", "b"}
+
+
+def kept(found: dict[int, list[int]], number: int) -> list[int]:
+    made = found.get(number)
+    if made is None:
+        made = found[number] = []
+    return made
 '''
 
 
@@ -27,7 +34,9 @@ def test_every_kind_of_change_is_made_once_and_can_be_compiled() -> None:
         "not found -> found",
         "3 -> 4",
         "{'a', 'b'} -> {'b'}",
+        "if made is None -> if False",
     } <= changes
+    assert "if made is None -> if True" not in changes  # it would only be made again
     for mutant in made:
         compile(mutant.source, "<mutant>", "exec")
         assert "Not changed." in mutant.source

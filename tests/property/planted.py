@@ -112,8 +112,8 @@ BUGS = (
     ),
     Bug(
         "a day too early has elapsed",
-        "return -1 if at < years_after(value.first, years",
-        "return -1 if at < years_after(value.first - 1, years",
+        "return -1 if at < self.turn(value.first, years",
+        "return -1 if at < self.turn(value.first - 1, years",
     ),
     Bug(
         "a date that may be is",
@@ -175,7 +175,7 @@ BUGS = (
     ),
     Bug(
         "what an exception hangs on is not asked",
-        "if rows & questions or (rows & able and self.lifted(rows & able) & questions):",
+        "if rows & questions or self.lifted(rows & able) & questions:",
         "if rows & questions:",
     ),
     Bug(
@@ -185,7 +185,7 @@ BUGS = (
     ),
     Bug(
         "a prohibition that may hold asks nothing",
-        "mask = self.hangs_on(pending, rest & rows.prohibitions, 0)",
+        "mask = self.hangs_on(pending, rest & rows.prohibitions, NOTHING)",
         "mask = 0",
     ),
     Bug("what is surely no subject is no event", "if live & self.rows.subjects else", "if True else"),
@@ -203,9 +203,9 @@ BUGS = (
         "",
     ),
     Bug(
-        "a red flag raised is no question",
-        "            if rest & rows.for_humans & ~soft:\n                mask |= HUMAN\n",
-        "",
+        "a red flag raised needs no human",
+        "held = self.rows.of(rest & ~askable)",
+        "held = self.rows.of(rest & ~askable & self.rows.closing)",
     ),
 )
 

@@ -4,40 +4,46 @@
 Only checked trees get here; every text in the source is a `repr`, every name one of a closed set.
 """
 
+import datetime as dt
 from collections.abc import Callable, Mapping
+from itertools import count
+from threading import Lock
 from typing import Any
 
-from carnet.engine.ground import PARTY
+from carnet.engine.ground import ACT, PARTY, declared
 from carnet.model.facts import ASKABLE, Group, Known, Partial, Unknown, Values, most_recent
-from carnet.model.time import ZONES, Days, days, years_after
+from carnet.model.time import Days, days, kept_turns
 from carnet.rules import tree
 from carnet.rules.slices import ResolvedList
 
 RESOLVED = "exporter.resolved_red_flags"
 
-HUMAN = 1
+HUMAN, NOTHING = 1, 0
+"""Masks: what only a human can settle, and what hangs on nothing."""
 Code = Callable[..., int]
 
 
-class Tainted(Unknown, frozen=True):
+class Tainted(Unknown, frozen=True, kw_only=True):
     """A presumed value that a red flag defeats; `mask` is what the flag itself hangs on."""
 
-    mask: int = 0
+    mask: int
 
 
 class Bits:
-    """Which bit of a mask stands for which askable path. Grows; a bit is never given twice."""
+    """Which bit of a mask stands for which askable path. Grows, in one thread at a time; a bit is never given
+    twice."""
 
     def __init__(self) -> None:
         self.of: dict[str, int] = {}
         self.paths: list[str] = [""]
+        self.lock = Lock()
 
     def __call__(self, path: str) -> int:
         found = self.of.get(path)
         if found is None:
-            found = self.of.setdefault(path, 1 << len(self.paths))
-            if found == 1 << len(self.paths):
-                self.paths.append(path)
+            with self.lock:
+                self.paths = ["", *dict.fromkeys([*self.of, path])]
+                found = self.of.setdefault(path, 1 << self.paths.index(path))
         return found
 
     def asks(self, mask: int) -> tuple[str, ...]:
@@ -52,10 +58,13 @@ class Bits:
 
 def unknown(value: Known | None, bit: int) -> int:
     """A value that decides nothing."""
-    if value is None:
-        return bit
-    if isinstance(value, Unknown):
-        return bit if value.cause in ASKABLE else HUMAN | getattr(value, "mask", 0)
+    match value:
+        case None:
+            return bit
+        case Tainted(mask=mask):
+            return HUMAN | mask
+        case Unknown(cause=cause):
+            return bit if cause in ASKABLE else HUMAN
     raise TypeError(f"not a value of the term: {value!r}")
 
 
@@ -69,24 +78,28 @@ def among(value: Known | None, bit: int, test: Callable[[str], int]) -> int:
 
 
 def same(one: Known | None, other: Known | None, bit: int, other_bit: int) -> int:
-    firm, other_firm = not isinstance(one, Unknown | None), not isinstance(other, Unknown | None)
-    if firm and other_firm:
-        return 0 if one == other else -1
-    first = frozenset({one}) if firm else one.candidates if isinstance(one, Unknown) else None
-    second = frozenset({other}) if other_firm else other.candidates if isinstance(other, Unknown) else None
+    """Whether two values are the same."""
+    first, second = options(one), options(other)
     if first is not None and second is not None and not first & second:
         return -1
-    return (0 if firm else unknown(one, bit)) | (0 if other_firm else unknown(other, other_bit))
+    open_ = [
+        (value, its) for value, its in ((one, bit), (other, other_bit)) if isinstance(value, Unknown | None)
+    ]
+    return all_codes([unknown(value, its) for value, its in open_])
+
+
+def options(value: Known | None) -> frozenset[Known] | None:
+    """What a value may be; None if it may be anything."""
+    if isinstance(value, Unknown):
+        return value.candidates
+    return None if value is None else frozenset({value})
 
 
 def ordered(value: Known | None, op: str, first: int, last: int, bit: int) -> int:
-    """A number or a date against a literal that may be any of `first` to `last`."""
-    if isinstance(value, Days):
-        low, high = value.first, value.last
-    elif isinstance(value, int) and not isinstance(value, bool):
-        low = high = value
-    else:
+    """A date against one that may be any of `first` to `last`."""
+    if not isinstance(value, Days):
         return unknown(value, bit)
+    low, high = value.first, value.last
     if op == "<":
         return 0 if high < first else -1 if low >= last else bit
     if op == "<=":
@@ -96,36 +109,17 @@ def ordered(value: Known | None, op: str, first: int, last: int, bit: int) -> in
     return 0 if low >= last else -1 if high < first else bit
 
 
-def elapsed(value: Known | None, years: int, at: Any, bit: int) -> int:  # noqa: ANN401 -- as the generated code passes it
-    if not isinstance(value, Days):
-        return unknown(value, bit)
-    day = at.toordinal()  # in whatever zone: the day in New York is less than two days away
-    if day < value.first + 365 * years - 2:
-        return -1
-    if day > value.last + 366 * years + 2:
-        return 0
-    if at >= years_after(value.last, years, ZONES["us"]):
-        return 0
-    return -1 if at < years_after(value.first, years, ZONES["us"]) else bit
-
-
 def all_codes(codes: list[int]) -> int:
-    mask = 0
+    mask = NOTHING
     for code in codes:
-        if code < 0:
-            return -1
-        mask |= code
+        mask |= code  # -1 has every bit
     return mask
 
 
 def any_code(codes: list[int]) -> int:
-    mask = 0
-    for code in codes:
-        if code == 0:
-            return 0
-        if code > 0:
-            mask |= code
-    return mask or -1
+    if 0 in codes:
+        return 0
+    return all_codes([code for code in codes if code != -1]) or -1
 
 
 def quantified(value: Known | None, test: Callable[[str], int], every: bool, if_empty: int, bit: int) -> int:
@@ -173,20 +167,20 @@ class Source:
     ) -> None:
         self.lists, self.presumptions, self.bits, self.definitions = lists, presumptions, bits, definitions
         self.names: dict[str, object] = {
-            "among": among, "unknown": unknown, "same": same, "ordered": ordered, "elapsed": elapsed,
+            "among": among, "unknown": unknown, "same": same, "ordered": ordered, "elapsed": self.elapsed,
             "quantified": quantified, "presumed": presumed, "recent": recent, "unresolved": unresolved,
             "all_codes": all_codes, "any_code": any_code, "Unknown": Unknown, "Group": Group, "bits": bits,
             "NOWHERE": Unknown("unclear"), "grouped": self.grouped,
         }  # fmt: skip
+        self.turn = kept_turns()
         self.text: list[str] = []
-        self.count = 0
+        self.numbers = count()
         self.sets: dict[object, str] = {}
         self.inner: dict[str, str] = {}
 
     def function(self, node: tree.Tree) -> str:
         """The name of a function that answers the condition."""
-        self.count += 1
-        name = f"f{self.count}"
+        name = f"f{next(self.numbers)}"
         self.add(f"{name}(V, at, R, P, M=None, B='')", [f"return {self.expression(node)}"])
         return name
 
@@ -213,38 +207,29 @@ class Source:
         if isinstance(value, tree.MostRecent):
             source, bit = self.fetch(value.statuses)
             return f"recent({source})", bit
-        if value.entity == "act":
-            return ("NOWHERE", "1") if value.name == "destination" else (repr(value.name), "1")
+        if value == ACT:
+            return "NOWHERE", str(HUMAN)
         if value.entity == PARTY:
             source, bit = f"M.get({value.name!r})", f"bits(B + {'.' + value.name!r})"
         else:
             path = f"{value.entity}.{value.name}"
             source, bit = f"V.get({path!r})", str(self.bits(path))
-        for path in (f"{value.entity}.{value.name}", f"party.{value.name}"):
-            number = self.presumptions.get(path)
-            if number is not None and (
-                not path.startswith("party.") or value.entity in (PARTY, "recipient", "exporter")
-            ):
-                return f"presumed({source}, P[{number}])", bit
+        for path in declared(value):
+            if path in self.presumptions:
+                return f"presumed({source}, P[{self.presumptions[path]}])", bit
         return source, bit
 
-    def test(self, members: tree.Members) -> tuple[str, str]:
-        """Source of a test `v in members`, and the name of a function that does it."""
+    def test(self, members: tree.Members) -> str:
+        """The name of a function that tests `v in members`."""
         if isinstance(members, tree.Literals):
-            name = self.constant(members, members.members)
-            function = self.constant(("test", members), _tester(members.members, None, frozenset(), 0))
-            return f"(0 if v in {name} else -1)", function
-        found = self.lists.get(members.id)
-        if found is None or found.known == "no":
-            code = self.bits(f"list:{found.id if found else members.id}")
+            made = _tester(members.members, None, frozenset(), 0)
         else:
-            code = 0 if found.known == "yes" else HUMAN
-        listed = found.members if found else frozenset()
-        domain, maybe = (found.domain, found.maybe) if found else (None, frozenset[str]())
-        function = self.constant(("test", members), _tester(listed, domain, maybe, code))
-        if code == 0 and domain is None and not maybe:
-            return f"(0 if v in {self.constant(members, listed)} else -1)", function
-        return f"{function}(v)", function
+            found = self.lists[members.id]
+            code = (
+                self.bits(f"list:{found.id}") if found.known == "no" else 0 if found.known == "yes" else HUMAN
+            )
+            made = _tester(found.members, found.domain, found.maybe, code)
+        return self.constant(members, made)
 
     def expression(self, node: tree.Tree) -> str:
         match node:
@@ -272,8 +257,8 @@ class Source:
 
     def junction(self, parts: list[str], word: str) -> str:
         """Parts in a row: the first that settles it ends it."""
-        self.count += 1
-        names = [f"t{self.count}_{number}" for number in range(len(parts))]
+        own = next(self.numbers)
+        names = [f"t{own}_{number}" for number in range(len(parts))]
         if word == "and":
             tests = "".join(
                 f"-1 if ({name} := {part}) < 0 else " for name, part in zip(names, parts, strict=True)
@@ -282,9 +267,6 @@ class Source:
         tests = "".join(
             f"0 if ({name} := {part}) == 0 else " for name, part in zip(names, parts, strict=True)
         )
-        if len(names) == 2:
-            one, two = names
-            return f"({tests}{one} if {two} < 0 else {two} if {one} < 0 else {one} | {two})"
         return f"({tests}any_code([{', '.join(names)}]))"
 
     def atom(self, node: tree.Tree) -> str:
@@ -295,15 +277,13 @@ class Source:
             case tree.Equals(value, literal):
                 source, bit = self.fetch(value)
                 kind = "str" if isinstance(literal, str) else "int"
-                test = self.constant(
-                    ("equals", literal), lambda name, literal=literal: 0 if name == literal else -1
-                )
+                test = self.test(tree.Literals(frozenset({str(literal)})))
                 known = f"(0 if v == {literal!r} else -1)"
                 return f"({known} if (v := {source}).__class__ is {kind} else among(v, {bit}, {test}))"
             case tree.In(value, members):
                 source, bit = self.fetch(value)
-                code, test = self.test(members)
-                return f"({code} if (v := {source}).__class__ is str else among(v, {bit}, {test}))"
+                test = self.test(members)
+                return f"({test}(v) if (v := {source}).__class__ is str else among(v, {bit}, {test}))"
             case tree.Same(left, right):
                 one, bit = self.fetch(left)
                 other, other_bit = self.fetch(right)
@@ -314,29 +294,33 @@ class Source:
                 source, bit = self.fetch(term)
                 if isinstance(literal, int):
                     known = f"(0 if v {op} {literal} else -1)"
-                    other = f"ordered(v, {op!r}, {literal}, {literal}, {bit})"
-                    return f"({known} if (v := {source}).__class__ is int else {other})"
+                    return f"({known} if (v := {source}).__class__ is int else unknown(v, {bit}))"
                 span = days(literal)
                 return f"ordered({source}, {op!r}, {span.first}, {span.last}, {bit})"
             case tree.Elapsed(since, years):
                 source, bit = self.fetch(since)
                 return f"elapsed({source}, {years}, at, {bit})"
             case tree.Quantified(quantifier, term, members, if_empty):
-                source, bit = self.fetch(term)
-                _, test = self.test(members)
+                (source, bit), test = self.fetch(term), self.test(members)
                 return f"quantified({source}, {test}, {quantifier == 'all'}, {0 if if_empty else -1}, {bit})"
             case _:
                 return str(HUMAN)
 
     def parties(self, node: tree.Parties) -> str:
         roles = tuple(f"parties.{role}" for role in node.roles)
-        for path in roles:
-            self.bits(path)
-        if node.definition not in self.inner:
+        test = self.inner.get(node.definition)
+        if test is None:
             definition = self.definitions.get(node.definition, tree.Open("untranslatable"))
-            self.inner[node.definition] = self.function(definition)
-        test, every, empty = self.inner[node.definition], node.quantifier == "all", 0 if node.if_empty else -1
+            test = self.inner[node.definition] = self.function(definition)
+        every, empty = node.quantifier == "all", 0 if node.if_empty else -1
         return f"grouped(V, at, R, P, {roles!r}, {test}, {every}, {empty})"
+
+    def elapsed(self, value: Known | None, years: int, at: dt.datetime, bit: int) -> int:
+        if not isinstance(value, Days):
+            return unknown(value, bit)
+        if at >= self.turn(value.last, years):
+            return 0
+        return -1 if at < self.turn(value.first, years) else bit
 
     def grouped(
         self,

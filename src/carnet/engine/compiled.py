@@ -3,20 +3,19 @@ answered where questions are left open, as docs/explanation/decision.md says. Wh
 in `carnet.engine.findings`."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import structs
 
-from carnet.engine.codegen import HUMAN, Code, Tainted
+from carnet.engine.codegen import HUMAN, NOTHING, Code, Tainted, all_codes
 from carnet.engine.passes import Passes
 from carnet.engine.program import Instance, Program, combinations, of_unknowns
 from carnet.engine.readings import CLOSED, by_reading, class_of, joined_outcomes
 from carnet.engine.rows import Row, Rows
 from carnet.engine.tables import Pending
-from carnet.engine.trace import NONE, Rails, Walk, conjunction, disjunction, human, negated
+from carnet.engine.trace import Rails, Walk, conjunction, disjunction, human, negated
 from carnet.model.determination import Answer, Outcome
 from carnet.model.facts import Known, Values
-from carnet.rules import blocks, tree
 from carnet.rules.slices import Slice
 
 Presumptions = list[Known | None]
@@ -29,7 +28,7 @@ class Compiled:
         self.slice = slice_
         self.program = program = Program(slice_)
         flags = [
-            (entry.value, [(program.source.function(flag), flag) for flag in entry.flags])
+            (entry.value, [program.source.function(flag) for flag in entry.flags])
             for entry in program.presumed
         ]
         self.rows = Rows(program)
@@ -41,10 +40,10 @@ class Compiled:
         """The answer on one set of facts."""
         if program.gate_axes:
             self.assured = self.in_every_case
-        self.flags: list[tuple[str | bool, list[tuple[Code, tree.Tree | None]]]] = [
-            (value, [(passes.codes[name], flag if of_unknowns(flag) else None) for name, flag in each])
-            for value, each in flags
+        self.flags: list[tuple[str | bool, list[Code]]] = [
+            (value, [passes.codes[name] for name in names]) for value, names in flags
         ]
+        self.of_unknowns = any(of_unknowns(flag) for entry in program.presumed for flag in entry.flags)
         self.axes_of_rows = [
             (row.bit, program.axes_of(list(row.instance.trees(program.gates))))
             for row in self.rows.of(self.rows.reading)
@@ -80,9 +79,8 @@ class Compiled:
         outcomes = [sole.outcome for sole in soles]
         outcome = joined_outcomes(outcomes)
         still: set[str] = set().union(*(sole.may_still_be for sole in soles))
-        if len(set(outcomes)) > 1:
-            still |= {class_of(each) for each in outcomes} - {"open"}
-        certain = set(soles[0].certain).intersection(*(sole.certain for sole in soles))
+        still |= {class_of(each) for each in outcomes} - {"open"}
+        certain = frozenset.intersection(*(frozenset(sole.certain) for sole in soles))
         found = set().union(*(sole.undecided for sole in soles), *(sole.certain for sole in soles))
         return Answer(
             outcome=outcome,
@@ -108,23 +106,20 @@ class Compiled:
     ) -> Answer:
         """The answer under one reading of every axis where questions are left that may be open, `rest`. The
         rows `soft` are undecided; `pending` says on what."""
-        rows, mask = self.rows, 0
-        if rest & rows.walked:
-            rest, mask = self.walked_flags(rest, values, at, readings)
+        rows = self.rows
+        rest, mask = self.walked_flags(rest, values, at, readings)
         still: tuple[str, ...] = ()
         outcome: Outcome
         if certain & rows.prohibitions:
-            outcome, mask = "prohibited", 0
+            outcome, mask = "prohibited", NOTHING
         elif certain:
-            outcome, mask = "license_required", 0
+            outcome, mask = "license_required", NOTHING
             if rest & rows.prohibitions:
                 still = ("prohibited",)
-                mask = self.hangs_on(pending, rest & rows.prohibitions, 0)
+                mask = self.hangs_on(pending, rest & rows.prohibitions, NOTHING)
         elif rest:
-            if rest & rows.for_humans & ~soft:
-                mask |= HUMAN
             mask |= self.hangs_on(pending, rest & ~rows.walked, live & rows.exceptions)
-            outcome, still = self.needed(rest, mask, pending, values, at, readings)
+            outcome, still = self.needed(rest, pending, values, at, readings)
         else:
             outcome = self.permitted(live, lifted, soft)
         return Answer(
@@ -138,23 +133,15 @@ class Compiled:
         )
 
     def needed(
-        self,
-        rest: int,
-        mask: int,
-        pending: list[Pending],
-        values: Values,
-        at: dt.datetime,
-        readings: Mapping[str, str],
+        self, rest: int, pending: list[Pending], values: Values, at: dt.datetime, readings: Mapping[str, str]
     ) -> tuple[Outcome, tuple[str, ...]]:
         """Who has to settle the questions that are left, and what the answer may still be. A question with
         a part that hangs on nothing but facts could be false; the others are walked."""
         outcome: Outcome = "needs_facts"
         still: tuple[str, ...] = ("prohibited",) if rest & self.rows.prohibitions else ()
-        held = rest if mask & HUMAN else 0
-        for rows, code in pending if held else ():
-            if not code & HUMAN:
-                held &= ~rows
-        if held and not self.curable(self.rows.of(held), values, at, readings):
+        askable = all_codes([rows for rows, code in pending if not code & HUMAN])
+        held = self.rows.of(rest & ~askable)
+        if held and not self.curable(held, values, at, readings):
             outcome = "needs_human"
         else:
             still = ("permitted", *still)
@@ -170,9 +157,9 @@ class Compiled:
 
     def hangs_on(self, pending: list[Pending], questions: int, able: int) -> int:
         """What the undecided parts of the questions hang on, and of the exceptions that may lift them."""
-        mask = 0
+        mask = NOTHING
         for rows, code in pending:
-            if rows & questions or (rows & able and self.lifted(rows & able) & questions):
+            if rows & questions or self.lifted(rows & able) & questions:
                 mask |= code
         return mask
 
@@ -181,46 +168,33 @@ class Compiled:
     ) -> tuple[int, int]:
         """The questions that are left without the flags on what is unknown that hold nothing open, and what
         the others hang on."""
-        mask = 0
+        mask = NOTHING
         for row in self.rows.of(rest & self.rows.walked):
-            waits = self.waits(row.instance, values, at, readings)
-            if waits < 0:
-                rest ^= row.bit
+            rails = self.walked(row.instance, self.walk(values, at, readings))
+            if rails.true or (row.instance.waits and not rails.false):
+                mask |= self.mask(rails)
             else:
-                mask |= waits
+                rest ^= row.bit
         return rest, mask
 
-    def waits(self, instance: Instance, values: Values, at: dt.datetime, readings: Mapping[str, str]) -> int:
-        """What a flag that speaks of the unknown holds open: a mask, or -1 for nothing."""
-        rails = self.walked(instance, self.walk(values, at, readings))
-        if rails.true:
-            return HUMAN | self.mask(rails)
-        waits = isinstance(instance.block, blocks.RedFlag) and instance.block.open_when_unknown
-        return self.mask(rails) if waits and not rails.false else -1
-
     def mask(self, rails: Rails) -> int:
-        found = HUMAN if rails.humans else 0
-        for path in rails.asks:
-            found |= self.program.bits(path)
-        return found
+        """What a walked flag hangs on."""
+        return all_codes([*map(self.program.bits, rails.asks)])
 
     def presumptions(self, values: Values, at: dt.datetime, readings: Mapping[str, str]) -> Presumptions:
         """What stands in for each presumed term: its value, or a taint where a red flag defeats it."""
+        if self.of_unknowns:
+            walked = self.presumed(values, at, readings).values()
+            return [value if asks is None else self.tainted(asks) for value, asks in walked]
         found: Presumptions = [None] * len(self.flags)
-        walk: Walk | None = None
-        for number, (value, flags) in enumerate(self.flags):
-            taint: int | None = None
-            for code, slow in flags:
-                if slow is None:
-                    if code(values, at, readings, found) == 0:
-                        taint = taint or 0
-                    continue
-                walk = walk or self.walk(values, at, readings)
-                rails = walk.read(slow)
-                if rails.true:
-                    taint = (taint or 0) | self.mask(rails._replace(humans=NONE))
-            found[number] = value if taint is None else Tainted("red_flag", mask=taint)
+        for number, (value, codes) in enumerate(self.flags):
+            defeated = any(code(values, at, readings, found) == 0 for code in codes)
+            found[number] = self.tainted(()) if defeated else value
         return found
+
+    def tainted(self, asks: Iterable[str]) -> Tainted:
+        """What stands in where flags that hang on these facts defeat the presumption."""
+        return Tainted("red_flag", mask=all_codes([HUMAN, *map(self.program.bits, asks)]))
 
     def presumed(
         self, values: Values, at: dt.datetime, readings: Mapping[str, str]
@@ -244,14 +218,12 @@ class Compiled:
         return conjunction([*parts, walk.read(instance.when)])
 
     def rails(self, instance: Instance, reason: str | None, walk: Walk) -> Rails:
-        """A question, walked as it counts: with its lifts, and a raised flag as a human unknown."""
+        """A question, walked with its lifts."""
         try:
             found = self.walked(instance, walk)
             if reason is not None:
                 able = dict(instance.reasons)[reason]
                 found = conjunction([found, negated(disjunction([walk.read(e.whole) for e in able]))])
-            if instance.kind in ("flag", "open_flag", "walked_flag") and found.true:
-                return human("red_flag", *found.facts)._replace(asks=found.asks)
         except Exception:  # noqa: BLE001 -- a question that can't be evaluated never lets anything through
             return human("untranslatable")
         return found
@@ -260,7 +232,7 @@ class Compiled:
         """Which permission it is, when nothing is open. Of what surely lifts a requirement, the least
         burdensome counts; of these, the most burdensome names the outcome."""
         left, sure = live & lifted, live & self.rows.exceptions & ~soft
-        for outcome, milder in self.rows.ranks if left else ():
+        for outcome, milder in self.rows.ranks:
             if left & ~self.lifted(sure & milder):
                 return outcome
         if not self.slice.acts:
@@ -274,8 +246,8 @@ class Compiled:
 
 
 def compiled(slice_: Slice) -> Compiled:
-    """The slice as a program, made once; a module that was loaded anew makes its own."""
-    found = slice_.kept.get("compiled")
-    if type(found) is not Compiled:
-        found = slice_.kept["compiled"] = Compiled(slice_)
+    """The slice as a program, made once."""
+    found: Compiled | None = slice_.kept.get(Compiled)
+    if found is None:
+        found = slice_.kept[Compiled] = Compiled(slice_)
     return found

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from carnet.engine.compiled import Compiled, compiled
 from carnet.engine.findings import Report
-from carnet.model.determination import PERMITTED, Answer, Choices, Determination, Outcome
+from carnet.model.determination import Answer, Choices, Determination, Outcome
 from carnet.model.facts import Values
 from carnet.model.transaction import Transaction, check_transaction
 from carnet.model.view import View, view
@@ -29,8 +29,7 @@ def answer(
     stated: Values | None = None,
 ) -> Answer:
     """The answer at `at` of the law known at `known`, on assured `values` and on `stated` ones."""
-    engine = compiled(slice_at(rulebook, at, known, choices))
-    return engine.answer(values, at, stated) if stated else engine.assured(values, at)
+    return compiled(slice_at(rulebook, at, known, choices)).answer(values, at, stated)
 
 
 def levels_of(terms: Terms, choices: Choices) -> Mapping[str, str]:
@@ -51,11 +50,6 @@ class Decision:
     def outcome(self) -> Outcome:
         """What the law says."""
         return self.answer.outcome
-
-    @property
-    def permitted(self) -> bool:
-        """Whether nothing is left to be licensed. An open `before` task is told by the determination."""
-        return self.answer.outcome in PERMITTED
 
     @cached_property
     def determination(self) -> Determination:

@@ -18,6 +18,12 @@ ACT = tree.Term("act", "destination")
 V = TypeVar("V", bound=tree.Tree)
 
 
+def declared(term: tree.Term) -> tuple[str, ...]:
+    """The paths under which the word of a term may be declared: a recipient and an exporter are parties."""
+    own = f"{term.entity}.{term.name}"
+    return (own, f"party.{term.name}") if term.entity in (PARTY, "recipient", "exporter") else (own,)
+
+
 def ground(
     node: tree.Tree, slice_: Slice, act: blocks.Act | None = None, bound: Mapping[str, str] | None = None
 ) -> tree.Tree:

@@ -105,7 +105,8 @@ class World(msgspec.Struct, frozen=True):
         if isinstance(value, tree.MostRecent):
             path, statuses = self.fact(value.statuses)
             return path, most_recent(statuses)
-        if value.entity == "act" and self.act is not None:
+        if value.entity == "act":
+            assert self.act is not None
             if value.name == "destination":
                 return self.fact(self.act.destination) if self.act.destination else ("", Unknown("unclear"))
             return "", self.act.kind if value.name == "kind" else self.act.deemed
@@ -113,7 +114,8 @@ class World(msgspec.Struct, frozen=True):
         path = f"{prefix}.{value.name}"
         found = self.values.get(path, MISSING) if facts is None else facts.get(value.name, MISSING)
         spec = self.book.terms.of_path(path)
-        if spec and spec.presumption and isinstance(found, Unknown) and found.cause in ASKABLE:
+        assert spec is not None
+        if spec.presumption and isinstance(found, Unknown) and found.cause in ASKABLE:
             return path, Unknown("red_flag") if self.defeating(path) else spec.presumption.value
         return path, found
 
@@ -229,10 +231,8 @@ class World(msgspec.Struct, frozen=True):
         return FALSE if self.at < years_after(since.first, node.years, ZONES["us"]) else ask(path)
 
     def same(self, left: tuple[str, Known], right: tuple[str, Known]) -> Kleene:
-        """Two values: decided when both are known, or when their candidates have nothing in common."""
+        """Two values: decided when each has one option, or when their options have nothing in common."""
         unknowns = [self.unknown(path, value) for path, value in (left, right) if isinstance(value, Unknown)]
-        if not unknowns:
-            return known(left[1] == right[1])
         one, other = options(left[1]), options(right[1])
         return FALSE if one is not None and other is not None and not one & other else every(unknowns)
 
@@ -251,14 +251,13 @@ class World(msgspec.Struct, frozen=True):
         results: list[Kleene] = []
         for path in (f"parties.{role}" for role in node.roles):
             group = self.values.get(path, MISSING)
-            members = group.members if isinstance(group, Group) else ()
-            results += (
-                self.call(node.definition, (f"{path}[{n}]", facts)) for n, facts in enumerate(members)
-            )
-            if isinstance(group, Unknown):
-                results.append(self.unknown(path, group))
-            elif isinstance(group, Group) and not group.complete:
-                results.append(ask(path))
+            match group:
+                case Group(members, complete):
+                    found = [(f"{path}[{n}]", facts) for n, facts in enumerate(members)]
+                    results += (self.call(node.definition, entity) for entity in found)
+                    results += [] if complete else [ask(path)]
+                case Unknown():
+                    results.append(self.unknown(path, group))
         if not results:
             return known(node.if_empty)
         return some(results) if node.quantifier == "any" else every(results)

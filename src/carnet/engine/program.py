@@ -11,7 +11,7 @@ from itertools import product
 from msgspec import Struct
 
 from carnet.engine.codegen import Bits, Source
-from carnet.engine.ground import PARTY, ground, inner
+from carnet.engine.ground import declared, ground, inner
 from carnet.model.determination import Outcome
 from carnet.model.errors import Problem, RulesError
 from carnet.rules import blocks, tree
@@ -47,9 +47,18 @@ class Instance(Struct, frozen=True):
 
     def question(self, reason: str | None) -> str:
         """The key of the answer for a reason, or for the whole."""
-        if reason is None or self.block is None:
+        if reason is None:
             return self.key
+        assert self.block is not None
         return f"{self.block.id}#{reason}{self.key[len(self.block.id) :]}"
+
+    @property
+    def waits(self) -> bool:
+        """Whether it holds an answer open while it is unknown, though it is a flag."""
+        match self.block:
+            case blocks.RedFlag(open_when_unknown=True):
+                return True
+        return False
 
     def trees(self, gates: list[tree.Tree]) -> Iterator[tree.Tree]:
         """Every condition that the question rests on."""
@@ -120,9 +129,7 @@ class Program:
             ready = [
                 entry
                 for entry in found.values()
-                if not any(
-                    path in found for flag in entry.flags for path in self.paths(flag) if path != entry.path
-                )
+                if not any(path in found for flag in entry.flags for path in self.paths(flag))
             ]
             if not ready:
                 names = ", ".join(f"`{path}`" for path in sorted(found))
@@ -144,9 +151,7 @@ class Program:
             if isinstance(part, tree.Parties) and part.definition in self.inner:
                 found |= self.paths(self.inner[part.definition])
         for term in tree.terms_of(node):
-            found.add(f"{term.entity}.{term.name}")
-            if term.entity in (PARTY, "recipient", "exporter"):
-                found.add(f"party.{term.name}")
+            found.update(declared(term))
         self.read[id(node)] = (node, frozenset(found))
         return self.read[id(node)][1]
 
@@ -156,8 +161,6 @@ class Program:
 
     def axes_of(self, trees: list[tree.Tree]) -> frozenset[str]:
         """The axes that an instance reads, also in definitions and in the flags on its presumptions."""
-        if not self.slice.axes:
-            return frozenset()
         found = frozenset[str]().union(*(self.axes_in(node) for node in trees))
         if self.presumes(trees):
             found |= frozenset().union(*(self.axes_in(f) for entry in self.presumed for f in entry.flags))
@@ -274,12 +277,8 @@ class Program:
     def sets(self, members: tree.Members) -> list[frozenset[str]]:
         if isinstance(members, tree.Literals):
             return [members.members]
-        found = self.slice.lists.get(members.id)
-        return (
-            [found.members, found.maybe, *([found.domain] if found.domain is not None else [])]
-            if found
-            else []
-        )
+        found = self.slice.lists[members.id]
+        return [found.members, found.maybe, *([found.domain] if found.domain is not None else [])]
 
 
 def of_unknowns(node: tree.Tree) -> bool:

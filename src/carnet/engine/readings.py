@@ -26,11 +26,11 @@ def joined_outcomes(outcomes: Sequence[Outcome]) -> Outcome:
     found = set(outcomes)
     if len(found) == 1:
         return outcomes[0]
-    if found <= set(CLOSED):
+    if not found - set(CLOSED):
         return "license_required"
-    if found <= PERMITTED:
+    if not found - PERMITTED:
         return min(found, key=PREFERENCE.index)
-    return "needs_facts" if found <= PERMITTED | {"needs_facts"} else "needs_human"
+    return "needs_facts" if not found - PERMITTED - {"needs_facts"} else "needs_human"
 
 
 def by_reading(combinations: Sequence[Mapping[str, str]], outcomes: Sequence[Outcome]) -> dict[str, Outcome]:
@@ -39,7 +39,7 @@ def by_reading(combinations: Sequence[Mapping[str, str]], outcomes: Sequence[Out
         return {}
     table = {tuple(sorted(c.items())): outcome for c, outcome in zip(combinations, outcomes, strict=True)}
     kept = []
-    for axis in sorted(combinations[0]):
+    for axis in sorted({axis for combination in combinations for axis in combination}):
         groups: dict[tuple[tuple[str, str], ...], set[Outcome]] = {}
         for combination, outcome in table.items():
             groups.setdefault(tuple(pair for pair in combination if pair[0] != axis), set()).add(outcome)

@@ -67,15 +67,12 @@ def acts_of(world: World) -> list[Act]:
 def placed(
     world: World, acts: list[Act], rule: blocks.Rule | blocks.RedFlag
 ) -> list[tuple[str, World, Kleene]]:
-    """Where a rule is read: the suffix of its key, the world with the act at hand, and the gate. An act that
-    is known absent asks nothing."""
+    """Where a rule is read: the suffix of its key, the world with the act at hand, and the gate."""
     behind_scope = isinstance(rule, blocks.Rule) and rule.gate == "scope"
     if not behind_scope and not reads_act(world, rule):
         return [("", world, TRUE)]
     gated = [(act, act.value if behind_scope else act.happens) for act in acts if act.regime == rule.regime]
-    return [
-        (f"@{act.number}", structs.replace(world, act=act.act), gate) for act, gate in gated if not gate.false
-    ]
+    return [(f"@{act.number}", structs.replace(world, act=act.act), gate) for act, gate in gated]
 
 
 def reads_act(world: World, rule: blocks.Rule | blocks.RedFlag) -> bool:
@@ -114,13 +111,16 @@ def questions(world: World, acts: list[Act]) -> Iterator[Question]:
             applies = every((gate, some((there.effective(rule, rule.when), *there.staleness(rule)))))
             if isinstance(rule, blocks.Prohibition):
                 yield Question(f"{rule.id}{suffix}", "prohibition", applies)
-            elif isinstance(rule, blocks.Requirement):
+            else:
+                assert isinstance(rule, blocks.Requirement)
                 for reason in rule.reasons:
                     able = [e for e in there.present(blocks.Exception_) if lifts(rule, reason, e)]
+                    lifted = []
                     for e in able:
-                        if (e.id, suffix) not in read:
-                            read[e.id, suffix] = lifting(there, e)
-                    lifted = [(e.class_, read[e.id, suffix]) for e in able]
+                        value = read.get((e.id, suffix))
+                        if value is None:
+                            value = read[e.id, suffix] = lifting(there, e)
+                        lifted.append((e.class_, value))
                     is_open = every((applies, no(some(value for _, value in lifted))))
                     surely = min((BURDEN.index(name) for name, value in lifted if value.true), default=None)
                     mildest = BURDEN[surely] if surely is not None and not applies.false else None

@@ -117,7 +117,6 @@ class Rows:
         self.prohibitions, self.requirements = self.of_kind("prohibition"), self.of_kind("open")
         self.closing = self.prohibitions | self.requirements
         self.flags, self.walked = self.of_kind("flag"), self.of_kind("walked_flag")
-        self.for_humans = self.questions & ~self.closing & ~self.walked
         self.reading = self.where(lambda instance: bool(program.axes_of(list(instance.trees(program.gates)))))
         self.presuming = self.where(lambda instance: program.presumes(list(instance.trees(program.gates))))
         self.presuming |= self.acts if program.presumes(program.gates) else 0
@@ -135,8 +134,8 @@ class Rows:
             milder |= sum(bit for (name, _), bit in able.items() if name == class_)
         lifts = [self.serves[bit] for bit in able.values()]
         self.lift_columns = [Column(lifts[n : n + 8]) for n in range(0, len(lifts), 8)]
-        self.places = [("", 0)] * (acts.stop + 1) + [(row.key, row.bit) for row in self.rows]
-        """By the length of a number, the key of the question that is its highest bit."""
+        self.places = {row.bit.bit_length(): row for row in self.rows}
+        """By the length of a number, the question that is its highest bit."""
         self.all = self.exceptions | self.wanted
         written = [(whole, bit) for (_, whole), bit in able.items()]
         written += subjects.items()
@@ -208,13 +207,13 @@ class Rows:
 
     def keys(self, questions: int) -> tuple[str, ...]:
         """Their keys, in order."""
-        found = []
-        while questions:
-            key, bit = self.places[questions.bit_length()]
-            found.append(key)
-            questions ^= bit
-        return tuple(found)
+        return tuple([row.key for row in self.of(questions)])
 
     def of(self, questions: int) -> list[Row]:
-        """Their rows."""
-        return [row for row in self.rows if questions & row.bit]
+        """Their rows, in order of their keys."""
+        found = []
+        while questions:
+            row = self.places[questions.bit_length()]
+            found.append(row)
+            questions ^= row.bit
+        return found

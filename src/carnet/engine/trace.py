@@ -5,7 +5,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from carnet.engine.ground import PARTY
+from carnet.engine.ground import ACT, PARTY, declared
 from carnet.model.facts import ASKABLE, MISSING, Group, Known, Partial, Unknown, Values, most_recent
 from carnet.model.time import ZONES, Days, days, years_after
 from carnet.rules import tree
@@ -93,8 +93,8 @@ class Walk(NamedTuple):
         if isinstance(value, tree.MostRecent):
             path, statuses = self.fact(value.statuses)
             return path, most_recent(statuses)
-        if value.entity == "act":
-            return "", Unknown("unclear") if value.name == "destination" else value.name
+        if value == ACT:
+            return "", Unknown("unclear")
         if value.entity == PARTY and self.party is not None:
             path, found = f"{self.party[0]}.{value.name}", self.party[1].get(value.name, MISSING)
         else:
@@ -106,12 +106,7 @@ class Walk(NamedTuple):
         return path, found
 
     def presumption(self, term: tree.Term) -> tuple[str | bool, Mapping[str, str] | None] | None:
-        found = self.presumed.get(f"{term.entity}.{term.name}")
-        return (
-            found
-            if found is not None or term.entity not in (PARTY, "recipient", "exporter")
-            else self.presumed.get(f"party.{term.name}")
-        )
+        return next((self.presumed[path] for path in declared(term) if path in self.presumed), None)
 
     def unknown(self, of: tree.Value, path: str, value: Unknown) -> Rails:
         if value.cause in ASKABLE:
@@ -126,9 +121,9 @@ class Walk(NamedTuple):
     def member(self, value: str, members: tree.Members) -> Rails:
         if isinstance(members, tree.Literals):
             return sure(value in members.members)
-        found = self.lists.get(members.id)
-        if found is None or found.known == "no":
-            return asked(f"list:{found.id if found else members.id}", "stale")
+        found = self.lists[members.id]
+        if found.known == "no":
+            return asked(f"list:{found.id}", "stale")
         if found.known == "maybe" or (found.domain is not None and value not in found.domain):
             return human("unclear")
         return human("unclear") if value in found.maybe else sure(value in found.members)

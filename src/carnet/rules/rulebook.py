@@ -3,7 +3,7 @@ instant is in `carnet.rules.slices`."""
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from msgspec import Struct
 
@@ -53,7 +53,7 @@ class Rulebook(Struct, frozen=True, kw_only=True, dict=True):
     digest: str = ""
 
     @cached_property
-    def kept(self) -> dict[str, object]:
+    def kept(self) -> dict[type, Any]:
         """What others have worked out from it and may want again. It goes when the rulebook goes."""
         return {}
 
@@ -63,8 +63,8 @@ class Rulebook(Struct, frozen=True, kw_only=True, dict=True):
 
     def of(self, kind: type[B]) -> Iterator[B]:
         """The blocks of one kind, in order of id."""
-        found = self.kept.get(kind.__name__)
+        found = self.kept.get(kind)
         if found is None:
             found = tuple(block for block in self.blocks if isinstance(block, kind))
-            self.kept[kind.__name__] = found
+            self.kept[kind] = found
         return iter(cast(tuple[B, ...], found))

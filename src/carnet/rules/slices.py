@@ -5,7 +5,7 @@ import datetime as dt
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, structs
 
@@ -81,7 +81,7 @@ class Slice(Struct, frozen=True, kw_only=True, eq=False, dict=True):
     own_gate: bool
 
     @cached_property
-    def kept(self) -> dict[str, object]:
+    def kept(self) -> dict[type, Any]:
         """What others have worked out from it and may want again. It goes when the slice goes."""
         return {}
 
@@ -141,9 +141,9 @@ def slice_at(rulebook: Rulebook, at: dt.datetime, known: dt.datetime, choices: C
 
     Raises RulesError if more than six axes are left open.
     """
-    found = rulebook.kept.get("slices")
-    if type(found) is not Found:  # a module that was loaded anew starts anew
-        found = rulebook.kept["slices"] = Found(rulebook)
+    found: Found | None = rulebook.kept.get(Found)
+    if found is None:
+        found = rulebook.kept[Found] = Found(rulebook)
     limit, readings = choices.stale_after_days, choices.readings
     if found.last is not None:
         (first, after), (since, until), same, chosen, last = found.last
