@@ -154,9 +154,9 @@ def slice_at(rulebook: Rulebook, at: dt.datetime, known: dt.datetime, choices: C
     if instants is None:
         instants = keep(found.instants, (knew, limit), change_instants(rulebook, known, choices))
     position = bisect_right(instants, at)
+    span = between(instants, position)
     key = (knew, position, limit, tuple(sorted(readings.items())))
     slice_ = found.slices.get(key)
-    span = between(instants, position)
     if slice_ is None:
         start = span[0] if position else None
         end = span[1] if position < len(instants) else None
