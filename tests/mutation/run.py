@@ -109,6 +109,10 @@ def run(targets: tuple[Target, ...], processes: int = 2) -> list[Count]:
 
 
 def main(names: list[str]) -> int:
+    unknown = sorted(set(names) - {target.module for target in TARGETS})
+    if unknown:
+        print(f"no target: {', '.join(unknown)}; there are {', '.join(target.module for target in TARGETS)}")
+        return 2
     targets = tuple(target for target in TARGETS if not names or target.module in names)
     counts = run(targets)
     listed = explained()

@@ -128,8 +128,13 @@ BUGS = (
     ),
     Bug(
         "members of a role not known to be complete are all there are",
-        "                if not group.complete:\n                    codes.append(self.bits(path))\n",
-        "",
+        "            if not (isinstance(group, Group) and group.complete):",
+        "            if not isinstance(group, Group):",
+    ),
+    Bug(
+        "a group that is missing hangs on nothing but itself",
+        "codes.append(open_ | further & ~HUMAN)",
+        "codes.append(open_)",
     ),
     Bug("an undecided part closes its questions", '"    if x < 0: live &= {', '"    if x != 0: live &= {'),
     Bug("an undecided part counts as true", 'yield "    elif x:"', 'yield "    elif not x:"'),

@@ -29,12 +29,21 @@ class Tainted(Unknown, frozen=True, kw_only=True):
     mask: int
 
 
+class Somebody(str):
+    """The path of a member that nobody has named: nothing can be asked of it."""
+
+    __slots__ = ()
+
+    def __add__(self, name: str) -> str:
+        return ""
+
+
 class Bits:
-    """Which bit of a mask stands for which askable path. Grows, in one thread at a time; a bit is never given
-    twice."""
+    """Which bit of a mask stands for which askable path, the empty one for a human. Grows, in one thread at a
+    time; a bit is never given twice."""
 
     def __init__(self) -> None:
-        self.of: dict[str, int] = {}
+        self.of: dict[str, int] = {"": HUMAN}
         self.paths: list[str] = [""]
         self.lock = Lock()
 
@@ -42,7 +51,7 @@ class Bits:
         found = self.of.get(path)
         if found is None:
             with self.lock:
-                self.paths = ["", *dict.fromkeys([*self.of, path])]
+                self.paths = [*dict.fromkeys([*self.of, path])]
                 found = self.of.setdefault(path, 1 << self.paths.index(path))
         return found
 
@@ -341,10 +350,10 @@ class Source:
                     test(values, at, readings, presumptions, facts, f"{path}[{number}]")
                     for number, facts in enumerate(group.members)
                 ]
-                if not group.complete:
-                    codes.append(self.bits(path))
-            else:
-                codes.append(unknown(group, self.bits(path)))
+            if not (isinstance(group, Group) and group.complete):
+                open_ = self.bits(path) if isinstance(group, Group) else unknown(group, self.bits(path))
+                further = max(NOTHING, test(values, at, readings, presumptions, {}, Somebody()))
+                codes.append(open_ | further & ~HUMAN)
         if not codes:
             return if_empty
         return all_codes(codes) if every else any_code(codes)

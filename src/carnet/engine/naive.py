@@ -50,17 +50,24 @@ def asks_of(parts: Iterable[Kleene]) -> frozenset[str]:
 
 
 def every(given: Iterable[Kleene]) -> Kleene:
-    parts = list(given)
-    true, false = all(p.true for p in parts), any(p.false for p in parts)
-    asks = frozenset[str]() if false else asks_of(parts)
-    return Kleene(true, false, all(p.may_true for p in parts), any(p.may_false for p in parts), asks)
+    parts: list[Kleene] = []
+    for part in given:
+        if part.false:
+            return FALSE
+        parts.append(part)
+    may_true, may_false = all(p.may_true for p in parts), any(p.may_false for p in parts)
+    return Kleene(all(p.true for p in parts), False, may_true, may_false, asks_of(parts))
 
 
 def some(given: Iterable[Kleene]) -> Kleene:
-    parts = list(given)
+    parts: list[Kleene] = []
+    for part in given:
+        if part.true and not part.asks:
+            return TRUE
+        parts.append(part)
     true, false = any(p.true for p in parts), all(p.false for p in parts)
-    asks = frozenset[str]() if any(p.true and not p.asks for p in parts) else asks_of(parts)
-    return Kleene(true, false, any(p.may_true for p in parts), all(p.may_false for p in parts), asks)
+    may_true, may_false = any(p.may_true for p in parts), all(p.may_false for p in parts)
+    return Kleene(true, false, may_true, may_false, asks_of(parts))
 
 
 def compare(path: str, value: Known, op: tree.Op, literal: int | str) -> Kleene:
@@ -255,12 +262,21 @@ class World(msgspec.Struct, frozen=True):
                 case Group(members, complete):
                     found = [(f"{path}[{n}]", facts) for n, facts in enumerate(members)]
                     results += (self.call(node.definition, entity) for entity in found)
-                    results += [] if complete else [ask(path)]
+                    results += [] if complete else [self.others(node.definition, path)]
                 case Unknown():
-                    results.append(self.unknown(path, group))
+                    results.append(self.others(node.definition, path))
         if not results:
             return known(node.if_empty)
         return some(results) if node.quantifier == "any" else every(results)
+
+    def others(self, definition: str, path: str) -> Kleene:
+        """Members that nobody has named: the group is open, and what the definition reads beside it."""
+        group, member = self.values.get(path, MISSING), f"{path}[0]"
+        open_ = self.unknown(path, group) if isinstance(group, Unknown) else ask(path)
+        asks = {
+            fact for fact in self.call(definition, (member, {})).asks if not fact.startswith(f"{member}.")
+        }
+        return open_._replace(asks=open_.asks | asks)
 
     def call(self, name: str, entity: tuple[str, Mapping[str, Known] | None]) -> Kleene:
         named = (block for block in self.visible(blocks.Definition) if block.name == name)
@@ -294,7 +310,12 @@ class World(msgspec.Struct, frozen=True):
 
     def effective(self, block: blocks.Block, when: tree.Tree) -> Kleene:
         """A condition, with the force of its block and whatever suspends it."""
-        return every((self.read(when), self.force(block.span), no(self.suspended(block.id))))
+        return every(self.all_of(block, when))
+
+    def all_of(self, block: blocks.Block, when: tree.Tree) -> Iterator[Kleene]:
+        yield self.read(when)
+        yield self.force(block.span)
+        yield no(self.suspended(block.id))
 
     def staleness(self, block: blocks.Block) -> list[Kleene]:
         """An ask to the operator where the provision was last looked at too long ago."""

@@ -1,6 +1,7 @@
 """The naive engine's last step: the section "Over all readings" of docs/explanation/decision.md, in its
 order. The outcome under one reading is `carnet.engine.reference`'s."""
 
+from collections import UserDict
 from collections.abc import Callable, Mapping
 from itertools import product
 
@@ -39,16 +40,35 @@ class Sole(Struct, frozen=True):
     questions: tuple[Question, ...]
 
 
+class Noted(UserDict[str, str]):
+    """A reading of every axis that notes which of them are asked for."""
+
+    def __init__(self, readings: Mapping[str, str], noted: set[str]) -> None:
+        super().__init__(readings)
+        self.noted = noted
+
+    def __getitem__(self, axis: str) -> str:
+        self.noted.add(axis)
+        return super().__getitem__(axis)
+
+
 def over_readings(outcome_of: Callable[[World], Sole], world: World) -> Answer:
-    axes = axes_of(world)
-    names = sorted(axes)
-    combinations = [
-        dict(zip(names, values, strict=True)) for values in product(*(axes[name] for name in names))
-    ]
-    picked = world.choices.readings
-    found = [
-        outcome_of(structs.replace(world, readings={**combination, **picked})) for combination in combinations
-    ]
+    """The answer over every combination of the axes that conditions ask for on the way to it: on an axis
+    that none of them asks for nothing depends."""
+    axes, picked = axes_of(world), world.choices.readings
+    noted: set[str] = set()
+    names: list[str] = []
+    while True:
+        combinations = [
+            dict(zip(names, values, strict=True)) for values in product(*(axes[name] for name in names))
+        ]
+        found = [
+            outcome_of(structs.replace(world, readings=Noted({**combination, **picked}, noted)))
+            for combination in combinations
+        ]
+        before, names = names, sorted(noted & axes.keys())
+        if before == names:
+            break
     outcomes = [sole.outcome for sole in found]
     outcome = combined(outcomes)
     still = {part for sole in found for part in (*sole.may_still_be, class_of(sole.outcome))}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from carnet.engine.ground import ACT, PARTY, declared
-from carnet.model.facts import ASKABLE, MISSING, Group, Known, Partial, Unknown, Values, most_recent
+from carnet.model.facts import ASKABLE, MISSING, Cause, Group, Known, Partial, Unknown, Values, most_recent
 from carnet.model.time import ZONES, Days, days, years_after
 from carnet.rules import tree
 from carnet.rules.slices import ResolvedList
@@ -239,16 +239,26 @@ class Walk(NamedTuple):
         for path in paths:
             group = self.values.get(path, MISSING)
             if isinstance(group, Group):
-                inside = self.inner.get(node.definition, tree.Open("untranslatable"))
                 for number, facts in enumerate(group.members):
-                    parts.append(self._replace(party=(f"{path}[{number}]", facts)).read(inside))
+                    parts.append(self.party_at(node, f"{path}[{number}]", facts))
                 if not group.complete:
-                    parts.append(asked(path, "missing"))
+                    parts.append(self.others(node, path, "missing"))
             elif isinstance(group, Unknown):
-                parts.append(asked(path, group.cause) if group.cause in ASKABLE else human(group.cause, path))
+                parts.append(self.others(node, path, group.cause))
         if not parts:
             return sure(node.if_empty, *paths)
         return disjunction(parts) if node.quantifier == "any" else conjunction(parts)
+
+    def party_at(self, node: tree.Parties, path: str, facts: Mapping[str, Known]) -> Rails:
+        inside = self.inner.get(node.definition, tree.Open("untranslatable"))
+        return self._replace(party=(path, facts)).read(inside)
+
+    def others(self, node: tree.Parties, path: str, cause: Cause) -> Rails:
+        """Members that nobody has named: the group is open, and what the definition reads beside it."""
+        open_, member = asked(path, cause) if cause in ASKABLE else human(cause, path), f"{path}[0]"
+        inside = self.party_at(node, member, {}).asks.items()
+        asks = {fact: why for fact, why in inside if not fact.startswith(f"{member}.")}
+        return open_._replace(asks={**asks, **open_.asks}, facts=open_.facts | set(asks))
 
 
 def compared(path: str, value: Known, op: tree.Op, literal: int | str) -> Rails:
