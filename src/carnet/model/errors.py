@@ -3,11 +3,14 @@
 CarnetError
 ├── InputError    a transaction, an option or a file from the user is not usable (exit 2)
 ├── RulesError    one or more rule files can't be loaded (exit 6)
-└── LedgerError   something about a log, its records or its proofs
-    ├── Malformed     bytes or a text are not of the form that their specification gives
-    ├── Unverified    a signature or a proof does not hold (exit 5)
-    ├── Damaged       what is stored is not what was written; nothing was signed
-    └── Absent        a record or a size that the log does not have
+├── LedgerError   something about a log, its records or its proofs
+│   ├── Malformed     bytes or a text are not of the form that their specification gives
+│   ├── Unverified    a signature or a proof does not hold (exit 5)
+│   ├── Damaged       what is stored is not what was written; nothing was signed
+│   └── Absent        a record or a size that the log does not have
+└── StoreError    something about a database, a key or a file of the installation (exit 1)
+    ├── Unavailable   it could not be made durable now: nothing was recorded
+    └── Taken         an id or an idempotency key that is there already
 """
 
 from msgspec import Struct
@@ -60,3 +63,16 @@ class Damaged(LedgerError):
 
 class Absent(LedgerError):
     """Raised where a record or a size is asked for that is not in the log."""
+
+
+class StoreError(CarnetError):
+    """The root of every error that the stores raise on purpose."""
+
+
+class Unavailable(StoreError):
+    """Raised where something can't be made durable, or a signer or a database can't be reached. Nothing was
+    recorded; the same may be asked again."""
+
+
+class Taken(StoreError):
+    """Raised where something is to be new and is there already."""
