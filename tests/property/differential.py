@@ -1,7 +1,7 @@
 """Two engines on the same generated questions: how often, on what, and where they differ."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from random import Random
 
 from msgspec import Struct, field
@@ -60,9 +60,7 @@ def heard(engine: Engine, book: Rulebook, q: Question) -> Answer | str:
         return f"{type(error).__name__}: {error}"
 
 
-def run(
-    expected: Engine, other: Engine, seeds: Iterator[int] | range, pairs: int = PAIRS, most: int = 5
-) -> Tally:
+def run(expected: Engine, other: Engine, seeds: Iterable[int], pairs: int = PAIRS, most: int = 5) -> Tally:
     """Both engines on every seed; it stops at `most` differences."""
     tally = Tally()
     for seed in seeds:

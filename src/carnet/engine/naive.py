@@ -271,7 +271,7 @@ class World(msgspec.Struct, frozen=True):
 
     def others(self, definition: str, path: str) -> Kleene:
         """Members that nobody has named: the group is open, and what the definition reads beside it."""
-        group, member = self.values.get(path, MISSING), f"{path}[0]"
+        group, member = self.values.get(path, MISSING), f"{path}[+]"
         open_ = self.unknown(path, group) if isinstance(group, Unknown) else ask(path)
         asks = {
             fact for fact in self.call(definition, (member, {})).asks if not fact.startswith(f"{member}.")

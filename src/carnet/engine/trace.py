@@ -255,7 +255,7 @@ class Walk(NamedTuple):
 
     def others(self, node: tree.Parties, path: str, cause: Cause) -> Rails:
         """Members that nobody has named: the group is open, and what the definition reads beside it."""
-        open_, member = asked(path, cause) if cause in ASKABLE else human(cause, path), f"{path}[0]"
+        open_, member = asked(path, cause) if cause in ASKABLE else human(cause, path), f"{path}[+]"
         inside = self.party_at(node, member, {}).asks.items()
         asks = {fact: why for fact, why in inside if not fact.startswith(f"{member}.")}
         return open_._replace(asks={**asks, **open_.asks}, facts=open_.facts | set(asks))
