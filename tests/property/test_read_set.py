@@ -17,7 +17,7 @@ from carnet.store.shelves import shipped
 
 def compared(question, other, book):
     """How many facts outside the read set were exchanged for those of another question."""
-    paths = read_set(book, question.values, question.at, question.known, question.choices)
+    paths = read_set(book, question.values, question.at, question.known, question.choices).paths
     fixed = {path for path in question.values if path in paths or path.startswith("item.")}
     changed = {path: value for path, value in other.values.items() if path not in paths}
     changed = {path: value for path, value in changed.items() if not path.startswith("item.")}
@@ -48,7 +48,7 @@ def test_each_fact_inside_changes_the_bytes(seed):
     r = Random(seed)
     book = rulebook(r)
     for question in Views(r, book).questions(6, 3):
-        paths = read_set(book, question.values, question.at, question.known, question.choices)
+        paths = read_set(book, question.values, question.at, question.known, question.choices).paths
         before = facts_read(question.values, paths)
         for path in paths & set(question.values):
             other = Unknown("expired") if question.values[path] != Unknown("expired") else Unknown("stale")

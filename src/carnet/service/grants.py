@@ -1,0 +1,184 @@
+"""The grants that a node has given since it started: found again by what a use has to meet, counted, ended.
+They are kept in memory: after a start every use is decided anew, and what was granted is in the log."""
+
+import datetime as dt
+import hashlib
+import secrets
+from collections.abc import Iterable
+from concurrent.futures import Future
+from threading import Lock
+
+from msgspec import Struct
+
+from carnet.model import leaf as leaves
+from carnet.model.leaf import MOST_USES, Ended, Ending, Leaf, Revoked, Use, Uses
+from carnet.model.time import instant
+from carnet.service.clock import Clock, Instants
+from carnet.store.protocols import Entry, GrantRow, Log, Receipt
+
+
+class Selector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which of a tenant's grants are meant: of a subject (its pseudonym), of an item, of both; or all."""
+
+    subject: str | None = None
+    item: str | None = None
+
+    def takes(self, row: GrantRow) -> bool:
+        """Whether a grant is meant."""
+        return self.subject in (None, row.subject) and self.item in (None, row.item)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the selector, for the record."""
+        return hashlib.sha256(f"{self.subject}\n{self.item}".encode()).hexdigest()
+
+
+class Grant(Struct, frozen=True):
+    """A grant by the id of its record."""
+
+    tenant: str
+    id: str
+    row: GrantRow
+
+    def over(self, now: Instants) -> bool:
+        """Whether its time is over, by the stricter clock."""
+        return self.row.until is not None and instant(self.row.until) <= now.late
+
+    def ended(self, epoch: int, now: Instants) -> Ending | None:
+        """Why it has ended; None if it has not."""
+        if self.row.epoch != epoch:
+            return "epoch"
+        return "good_until" if self.over(now) else None
+
+
+class Grants:
+    """The grants of one node. Several threads may use them."""
+
+    def __init__(self, log: Log, clock: Clock) -> None:
+        self._log, self._clock, self._lock = log, clock, Lock()
+        self._held: dict[tuple[str, str], Grant] = {}
+        self._expected: set[Grant] = set()
+        self._uses: dict[Grant, tuple[int, dt.datetime]] = {}
+        self._since = clock.read().wall
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def expect(self, tenant: str, row: GrantRow, id_: str, receipt: "Future[Receipt]") -> None:
+        """A grant that counts once its record is durable, and never if it does not get so or is revoked
+        before."""
+        grant = Grant(tenant, id_, row)
+        with self._lock:
+            self._expected.add(grant)
+
+        def given(done: "Future[Receipt]") -> None:
+            with self._lock:
+                durable = not done.cancelled() and done.exception() is None
+                if durable and grant in self._expected:
+                    self._held[tenant, row.key] = grant
+                self._expected.discard(grant)
+
+        receipt.add_done_callback(given)
+
+    def use(self, tenant: str, key: str, epoch: int, now: Instants) -> Grant | None:
+        """The grant that a use meets, counted. None if there is none, if it is over, or while the clock is
+        suspect: then the use has to be decided."""
+        with self._lock:
+            grant = self._held.get((tenant, key))
+            if grant is None or now.suspect:
+                return None
+            why = grant.ended(epoch, now)
+            if why is None:
+                count, _ = self._uses.get(grant, (0, now.wall))
+                self._uses[grant] = count + 1, now.wall
+                return grant
+            del self._held[tenant, key]
+        self._submit(tenant, self._ended(grant, why, now))
+        return None
+
+    def revoke(self, tenant: str, selector: Selector) -> "tuple[int, Future[Receipt]]":
+        """End all that the selector takes, at once. How many, and the receipt of the record of it."""
+        taken = self._taken(
+            grant for grant in self._all() if grant.tenant == tenant and selector.takes(grant.row)
+        )
+        now = self._clock.read()
+        for grant in taken:
+            self._submit(tenant, self._ended(grant, "revoked", now))
+        at = leaves.instant_text(now.wall)
+        leaf = Revoked(
+            id=_new_id(), at=at, boot=now.boot, tenant=tenant, selector=selector.digest, count=len(taken)
+        )
+        return len(taken), self._submit(tenant, leaf)
+
+    def enter(self, epoch: int) -> int:
+        """End all that are of another epoch. How many."""
+        taken = self._taken(grant for grant in self._all() if grant.row.epoch != epoch)
+        now = self._clock.read()
+        for grant in taken:
+            self._submit(grant.tenant, self._ended(grant, "epoch", now))
+        return len(taken)
+
+    def flush(self) -> "list[Future[Receipt]]":
+        """Record what was counted since the last time, a leaf for each tenant and `MOST_USES` grants, and the
+        end of what is over. What can't be recorded is counted on."""
+        now = self._clock.read()
+        for grant in self._taken(grant for grant in self._all() if grant.over(now)):
+            self._submit(grant.tenant, self._ended(grant, "good_until", now))
+        with self._lock:
+            counted, self._uses = self._uses, {}
+            since, self._since = self._since, now.wall
+        receipts = []
+        for tenant in sorted({grant.tenant for grant in counted}):
+            mine = sorted((grant for grant in counted if grant.tenant == tenant), key=lambda grant: grant.id)
+            for start in range(0, len(mine), MOST_USES):
+                part = {grant: counted[grant] for grant in mine[start : start + MOST_USES]}
+                receipts.append(self._counted(tenant, part, since, now))
+        return receipts
+
+    def _counted(
+        self, tenant: str, part: dict[Grant, tuple[int, dt.datetime]], since: dt.datetime, now: Instants
+    ) -> "Future[Receipt]":
+        uses = tuple(Use(grant.id, count, leaves.instant_text(last)) for grant, (count, last) in part.items())
+        leaf = Uses(
+            id=_new_id(),
+            at=leaves.instant_text(now.wall),
+            boot=now.boot,
+            tenant=tenant,
+            since=leaves.instant_text(since),
+            uses=uses,
+        )
+
+        def failed(done: "Future[Receipt]") -> None:
+            if done.cancelled() or done.exception() is not None:
+                with self._lock:
+                    self._since = min(self._since, since)
+                    for grant, (count, last) in part.items():
+                        more, later = self._uses.get(grant, (0, last))
+                        self._uses[grant] = count + more, later
+
+        receipt = self._submit(tenant, leaf)
+        receipt.add_done_callback(failed)
+        return receipt
+
+    def _all(self) -> list[Grant]:
+        with self._lock:
+            return [*self._held.values(), *self._expected]
+
+    def _taken(self, grants: Iterable[Grant]) -> list[Grant]:
+        taken = list(grants)
+        with self._lock:
+            for grant in taken:
+                self._held.pop((grant.tenant, grant.row.key), None)
+                self._expected.discard(grant)
+        return taken
+
+    def _ended(self, grant: Grant, why: Ending, now: Instants) -> Ended:
+        at = leaves.instant_text(now.wall)
+        return Ended(id=_new_id(), at=at, boot=now.boot, tenant=grant.tenant, grant=grant.id, why=why)
+
+    def _submit(self, tenant: str, leaf: Leaf) -> "Future[Receipt]":
+        return self._log.submit(Entry(id=leaf.id, leaf=leaves.canonical(leaf), tenant=tenant))
+
+
+def _new_id() -> str:
+    return f"g_{secrets.token_hex(16)}"

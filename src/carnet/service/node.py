@@ -1,0 +1,115 @@
+"""A node: one process with its own log, opened from a data directory and closed again. What it does with a
+request is in `carnet.service.determine`."""
+
+import datetime as dt
+import hashlib
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from carnet.engine.decide import decide
+from carnet.engine.findings import ENGINE
+from carnet.model import leaf as leaves
+from carnet.model.time import instant
+from carnet.model.transaction import Transaction
+from carnet.policy.enforcement import Policy
+from carnet.policy.enforcement import digest as policy_digest
+from carnet.rules.rulebook import Rulebook
+from carnet.service.access import Access
+from carnet.service.clock import Clock, utc
+from carnet.service.determine import Determiner
+from carnet.service.grants import Grants
+from carnet.service.law import Law
+from carnet.service.recording import Recorder
+from carnet.store import epochs
+from carnet.store.api_keys import ApiKeys
+from carnet.store.desk import Desk
+from carnet.store.keys import DIRECTORY, Keyring, new_name
+from carnet.store.sqlite.log import SqliteLog, open_log
+from carnet.store.subjects import SubjectTable
+from carnet.store.vault import Vault
+
+LOG, VAULT = "log.db", "vault.db"
+
+
+class Node:
+    """Everything that serving takes, open. `wall` is the clock that a test sets."""
+
+    def __init__(self, data: Path, rulebook: Rulebook, policy: Policy, clock: Clock | None = None) -> None:
+        """Open a data directory, made with new keys if nothing is there.
+
+        Raises `StoreError`, `Unavailable`, `Unverified` or `Damaged` for a directory that can't be used, each
+        saying what to do; nothing is repaired.
+        """
+        with ExitStack() as opened:
+            now = utc() if clock is None else clock.read().wall
+            self.keyring = _keyring(data, now)
+            self.desk = opened.enter_context(Desk.open(data))
+            self.vault = opened.enter_context(_vault(data, self.keyring))
+            self.log: SqliteLog = opened.enter_context(
+                open_log(
+                    data / LOG,
+                    self.keyring.name,
+                    [self.keyring.signer("log")],
+                    self.keyring.verifiers("log"),
+                )
+            )
+            self.clock = Clock(last=self._last()) if clock is None else clock
+            self.recorder = Recorder(self.vault, self.keyring.secret("index"))
+            self.subjects = SubjectTable(self.desk, self.keyring)
+            self.api_keys = ApiKeys(self.desk, self.keyring)
+            self.access = Access(self.api_keys, lambda: self.clock.read().wall)
+            self.grants = Grants(self.log, self.clock)
+            self.determiner = Determiner(
+                self._law(rulebook, policy), self.log, self.recorder, self.subjects, self.clock, self.grants
+            )
+            self._opened = opened.pop_all()
+
+    def enter(self, rulebook: Rulebook, policy: Policy) -> int:
+        """Enforce another rulebook or policy from now on; the epoch. Grants of the old one are over."""
+        self.determiner.law = self._law(rulebook, policy)
+        self.grants.enter(self.determiner.law.epoch)
+        return self.determiner.law.epoch
+
+    def close(self) -> None:
+        """Record what was counted, finish what was taken, close all files."""
+        for receipt in self.grants.flush():
+            receipt.exception()
+        self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _law(self, rulebook: Rulebook, policy: Policy) -> Law:
+        """The law under its epoch, the slice of now compiled, so that the first request does not wait."""
+        now = self.clock.read().wall
+        decide(Transaction(at=now), rulebook, choices=policy.choices)
+        whole = "\n".join((rulebook.digest, policy_digest(policy), ENGINE))
+        number = epochs.entered(self.desk, hashlib.sha256(whole.encode()).hexdigest(), now)
+        return Law(rulebook, policy, number)
+
+    def _last(self) -> dt.datetime | None:
+        """When the last record was made."""
+        with self.log.reading() as reading:
+            size = reading.size
+            record = reading.record(size - 1) if size else None
+        return None if record is None else instant(leaves.read(record.leaf).at)
+
+
+def _keyring(data: Path, now: dt.datetime) -> Keyring:
+    if (data / DIRECTORY).exists():
+        return Keyring.open(data)
+    return Keyring.create(data, new_name(), now)
+
+
+def _vault(data: Path, keyring: Keyring) -> Vault:
+    """The vault; a new one only where there is no log yet."""
+    wrapping = keyring.secret("subjects")
+    new = not (data / VAULT).exists() and not (data / LOG).exists()
+    return Vault.create(data / VAULT, wrapping) if new else Vault.open(data / VAULT, wrapping)
