@@ -79,7 +79,7 @@ class Standing(Struct, frozen=True):
 def load_quorum(text: str | bytes, *, file: str = "witnesses.toml") -> Quorum:
     """The quorum that TOML says; `file` is its name in messages.
 
-    Raises InputError with file, line and the nearest right word for an unknown key, and for whatever can't be.
+    Raises InputError with file, line and the nearest right word for an unknown key, and for what can't be.
     """
     if not file.endswith(".toml"):
         raise InputError(f"`{file}` is no list of witnesses: its name ends in `.toml`")
@@ -87,8 +87,8 @@ def load_quorum(text: str | bytes, *, file: str = "witnesses.toml") -> Quorum:
 
 
 def standing(data: bytes | None, origin: str, log: Sequence[Verifier], quorum: Quorum, now: int) -> Standing:
-    """How the log stands by its last checkpoint that was cosigned (a note), None if there is none; `now` is in
-    seconds since 1970.
+    """How the log stands by its last checkpoint that was cosigned (a note), None if there is none; `now` is
+    in seconds since 1970.
 
     Raises `Malformed` or `Unverified` if the note is not the log's, or a known signature in it is wrong.
     """

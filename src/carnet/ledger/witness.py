@@ -2,14 +2,15 @@
 cosignature or which refusal it gets, and how a log reads the answer. Its memory, sockets and clock are
 elsewhere; how many witnesses are enough is in `carnet.ledger.quorum`.
 
-The text followed is tlog-witness v1.0.0 with what its editors made clear since (C2SP pull requests 280 and 273,
-July 2026): another root at the same size is 422 and no longer 409, a wrong signature of a known key is 403, the
-root at size 0 has to be the empty one, a cosignature has a time. `sign-subtree` is optional and not done.
+The text followed is tlog-witness v1.0.0 with what its editors made clear since (C2SP pull requests 273 and
+280, July 2026): another root at the same size is 422 and no longer 409, a wrong signature of a known key is
+403, the root at size 0 has to be the empty one, a cosignature has a time. `sign-subtree`, optional, is left
+out.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
@@ -95,9 +96,22 @@ class Remembered(Struct, frozen=True):
     note: bytes
 
 
+class Cosigner(Protocol):
+    """A key that cosigns: in memory, or an adapter to where it is kept."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def verifier(self) -> VerifierKey: ...
+
+    def at(self, seconds: int) -> Signer:
+        """The signer at this time, in seconds since 1970."""
+
+
 class WitnessKey(Struct, frozen=True):
-    """A key that cosigns: of type 0x04 (Ed25519) or 0x06 (ML-DSA-44). Both can be used; C2SP recommends
-    ML-DSA-44 for what is new."""
+    """A `Cosigner` with a key in memory: of type 0x04 (Ed25519) or 0x06 (ML-DSA-44, which C2SP recommends for
+    what is new)."""
 
     name: str
     private: Ed25519PrivateKey | MLDSA44PrivateKey
@@ -107,7 +121,6 @@ class WitnessKey(Struct, frozen=True):
         return self._cosigner(1).verifier
 
     def at(self, seconds: int) -> Signer:
-        """The signer at this time, in seconds since 1970."""
         return self._cosigner(seconds)
 
     def _cosigner(self, seconds: int) -> Ed25519Cosigner | MLDSA44Cosigner:
@@ -117,7 +130,7 @@ class WitnessKey(Struct, frozen=True):
 
 
 def parsed(body: bytes) -> Request:
-    """A request from its bytes, with nothing verified; the note in it is not looked at. Raises `Malformed`."""
+    """A request from its bytes, nothing verified; the note in it is not looked at. Raises `Malformed`."""
     if len(body) > MOST_BYTES:
         raise Malformed(f"a request of {len(body)} bytes is over {MOST_BYTES}: leave out other signatures")
     head, split, signed = body.partition(b"\n\n")
@@ -176,10 +189,8 @@ def decided(remembered: Remembered | None, request: Admitted) -> Refused | None:
     return None
 
 
-def cosigned(
-    request: Admitted, keys: Sequence[WitnessKey], seconds: int
-) -> tuple[Note, tuple[Signature, ...]]:
-    """The checkpoint with the log's signatures and the witness's, and the latter alone. `decided` comes first.
+def cosigned(request: Admitted, keys: Sequence[Cosigner], seconds: int) -> tuple[Note, tuple[Signature, ...]]:
+    """The checkpoint with the log's signatures and the witness's, and the latter alone; ask `decided` first.
 
     Raises `Malformed` if the time is none: a cosignature of 0 says nothing.
     """
