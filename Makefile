@@ -16,7 +16,7 @@ run: $(DEV) ## the main job: decide June 2026 again, person by person
 	@$(BIN)/carnet replay june-2026
 
 test: $(DEV) ## every test that needs nothing but the dev tools (under 8 minutes)
-	$(PYTEST) -n 2 -m "not real and not slow"
+	$(PYTEST) -n 2 --dist loadgroup -m "not real and not slow"
 
 test-real: $(DEV) ## the tests that start real things: the wheel outside the tree, the pages as a user reads them
 	$(PYTEST) -m "real and not slow"

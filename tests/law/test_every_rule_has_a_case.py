@@ -12,6 +12,8 @@ from carnet.rules import blocks, tree
 from carnet.rules.slices import slice_at
 from carnet.store.shelves import load_rulebook
 
+pytestmark = pytest.mark.xdist_group("every_rule")  # its cases are decided once
+
 BOOK = load_rulebook()
 NOWHERE = ("us.ear.738.chart.AT_1", "us.ear.738.chart.AT_2", "us.ear.774.4E091.at")
 """No country has an X in the columns of the chart that these read."""
