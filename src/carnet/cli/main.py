@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from carnet.cli.exits import Exit, Group
-from carnet.model.errors import InputError, RulesError
+from carnet.model.errors import InputError, LedgerError, RulesError, StoreError, Unverified
 from carnet.model.plain import printable
 
 COMMANDS = {
@@ -17,6 +17,9 @@ COMMANDS = {
     "explain": "carnet.cli.explain",
     "replay": "carnet.cli.replay",
     "rules": "carnet.cli.rules",
+    "keys": "carnet.cli.keys",
+    "subjects": "carnet.cli.subjects",
+    "witness": "carnet.cli.witness",
     "doctor": "carnet.cli.doctor",
 }
 """Every command and the module that has it under its own name, read when it is first used."""
@@ -84,6 +87,9 @@ def _told(error: BaseException) -> int:
         case InputError():
             click.echo(printable(str(error)), err=True)
             return Exit.USAGE
+        case LedgerError() | StoreError():
+            click.echo(printable(str(error)), err=True)
+            return Exit.UNVERIFIED if isinstance(error, Unverified) else Exit.FAILED
         case _:
             kind = type(error).__name__
             click.echo(f"unexpected error `{kind}: {_line(error)}`: {REPORT}", err=True)
