@@ -1,0 +1,380 @@
+"""The one who writes a log: a batch is one transaction, read back before it is signed and signed before it
+commits. Who waits for it, and for how long, is not here.
+"""
+
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import apsw
+import msgspec
+from msgspec import Struct
+
+from carnet.ledger import checkpoint, log
+from carnet.ledger.audit import audit
+from carnet.ledger.note import Signer, Verifier
+from carnet.ledger.tree import Row, Tree
+from carnet.model.errors import Damaged, StoreError, Taken, Unavailable
+from carnet.store.protocols import Entry, Receipt
+from carnet.store.sqlite import nodes, rows, schema
+from carnet.store.sqlite.reading import Stored, last_checkpoint
+from carnet.store.sqlite.trouble import refused, translated
+
+TIDY_PAGES = 8192
+"""Pages of the write-ahead log after which it is moved into the file: 32 MB."""
+
+WAIT_SECONDS = 1
+"""How long removing something for good waits for readings to end."""
+
+
+class Name(Struct, frozen=True):
+    """Who a log is: its origin, the keys that sign for it, and those that its signatures are checked with,
+    the retired ones too."""
+
+    origin: str
+    signers: tuple[Signer, ...]
+    verifiers: tuple[Verifier, ...]
+
+    def check(self) -> None:
+        """Raises `StoreError` if the log could not verify what it signs."""
+        known = {(key.name, key.key_id) for key in self.verifiers}
+        if not self.signers:
+            raise StoreError(f"`{self.origin}` has no key to sign with: give a signer")
+        for signer in self.signers:
+            if (signer.name, signer.key_id) not in known:
+                raise StoreError(
+                    f"the key `{signer.name}+{signer.key_id.hex()}` signs and is no verifier: add it"
+                )
+
+
+class Appending(Stored):
+    """Leaves and nodes of a transaction that writes."""
+
+    def write(self, first: int, leaves: Sequence[bytes], rows: Sequence[Row]) -> None:
+        self.db.executemany("INSERT INTO leaves VALUES (?, ?)", enumerate(leaves, first))
+        nodes.add(self.db, first, rows)
+
+
+class Writer:
+    """The connection that appends, and the tree of what it has signed. After a failure both are made anew
+    from the file before anything else is written."""
+
+    def __init__(self, path: Path, vfs: str | None, name: Name) -> None:
+        self.name = name
+        self.fenced = False
+        self._path = path
+        self._vfs = vfs
+        self._token = secrets.token_bytes(16)
+        self._started = False
+        self._db: apsw.Connection | None = None
+        self._tree = Tree()
+        self._pages = 0
+        self._moved = 0
+
+    @property
+    def tree(self) -> Tree:
+        """What was signed last."""
+        return self._tree
+
+    def start(self) -> None:
+        """Open the log, verify its last checkpoint, and take the writing over from whoever had it.
+
+        Raises `Unverified`, `Damaged`, `Unavailable` or `StoreError`: it is left as it is.
+        """
+        db = schema.connected(self._path, self._vfs, writes=True)
+        try:
+            with translated(self._path):
+                if schema.migrate(db, self._path):
+                    self._audited(db)
+                    db.execute("COMMIT")
+                db.execute("BEGIN IMMEDIATE")
+                if self._started:
+                    self._own(db)
+                tree = resumed(db, self.name)
+                db.execute("UPDATE owner SET token = ?, taken = taken + 1", (self._token,))
+                db.execute("COMMIT")
+                db.set_wal_hook(self._grew)
+        except BaseException:
+            _closed(db)
+            raise
+        self._pages = self._moved = 0
+        self._db, self._tree, self._started = db, tree, True
+
+    def batch(self, entries: Sequence[Entry]) -> list[Receipt | Taken]:
+        """Append entries as one; for each what became of it. They are durable and signed for when this
+        returns. Raises `Unavailable` if nothing of it was recorded."""
+        return self._attempted(entries, self.name, renamed=False)
+
+    def renamed(self, name: Name, entry: Entry) -> Receipt:
+        """Go on under another name; `entry` is the first record under it. Raises as `batch`, and `Taken`."""
+        (outcome,) = self._attempted([entry], name, renamed=True)
+        if isinstance(outcome, Taken):
+            raise outcome
+        self.name = name
+        return outcome
+
+    def forget(self, numbers: Sequence[int]) -> int:
+        """Remove the private parts and the terms of records; how many had some. Raises `Unavailable`, also if
+        they are removed and a reading keeps them in the write-ahead log."""
+        try:
+            db = self._begun()
+            done = sum(_forgotten(db, number) for number in numbers)
+            self.commit(db)
+        except Exception as error:
+            self._dropped()
+            raise refused(error) from error
+        try:
+            db.set_busy_timeout(WAIT_SECONDS * 1000)
+            db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.Error as error:
+            raise Unavailable(
+                "the parts are removed and still in the write-ahead log: end long readings, then ask again"
+            ) from error
+        finally:
+            db.set_busy_timeout(schema.BUSY_SECONDS * 1000)
+        return done
+
+    def tidy(self) -> None:
+        """Move a long write-ahead log into the file. What can't be moved now stays durable where it is and
+        is tried again after the next batch."""
+        if self._pages < self._moved:  # it was moved as a whole, and begun again
+            self._moved = 0
+        if self._db is not None and self._pages - self._moved >= TIDY_PAGES:
+            with suppress(apsw.Error):
+                self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._moved = self._pages
+
+    def close(self) -> None:
+        if self._db is not None:
+            _closed(self._db)
+            self._db = None
+
+    def commit(self, db: apsw.Connection) -> None:
+        """The moment in which a batch becomes durable."""
+        db.execute("COMMIT")
+
+    def _attempted(self, entries: Sequence[Entry], name: Name, *, renamed: bool) -> list[Receipt | Taken]:
+        after = None
+        try:
+            db = self._begun()
+            try:
+                outcomes, after = self._recorded(db, entries, _new(entries), name, renamed=renamed)
+            except apsw.ConstraintError:  # seldom: one of them is there already
+                db.execute("ROLLBACK")
+                db = self._begun()
+                outcomes, after = self._recorded(db, entries, _free(db, entries), name, renamed=renamed)
+            self.commit(db)
+        except Exception as error:
+            settled = self._dropped()
+            if after is None or (settled and self._tree != after):
+                raise refused(error) from error
+            if not settled:
+                raise Unavailable(_UNKNOWN) from error
+        self._tree = after
+        return outcomes
+
+    def _recorded(
+        self,
+        db: apsw.Connection,
+        entries: Sequence[Entry],
+        free: Sequence[Taken | None],
+        name: Name,
+        *,
+        renamed: bool,
+    ) -> tuple[list[Receipt | Taken], Tree]:
+        before = self._tree
+        fresh = [entry for entry, taken in zip(entries, free, strict=True) if taken is None]
+        if not fresh:
+            return [taken for taken in free if taken is not None], before
+        stored = Appending(db)
+        first, after = log.append(stored, before, [entry.leaf for entry in fresh])
+        beside = _Beside.of(first, fresh)
+        beside.write(db)
+        if renamed:
+            db.execute("INSERT INTO origins VALUES (?, ?)", (first, name.origin))
+        _flushed(db)
+        beside.compare(db)
+        signed = log.sign(stored, before, after, name.origin, name.signers)
+        checkpoint.opened(signed.data, name.origin, name.verifiers)
+        db.execute("INSERT INTO checkpoints VALUES (?, ?)", (after.size, signed.data))
+        _flushed(db)
+        if last_checkpoint(db) != (after.size, signed.data):
+            raise Damaged("the checkpoint is not stored as it was signed: nothing was recorded, run an audit")
+        numbers = iter(range(first, after.size))
+        return [taken or Receipt(next(numbers), after.size) for taken in free], after
+
+    def _begun(self) -> apsw.Connection:
+        """The connection in a transaction, if the log is still ours."""
+        if self._db is None:
+            if self.fenced:
+                raise Unavailable(_FENCED)
+            self.start()
+        if self._db is None:
+            raise Unavailable("the log is closed: open it again")
+        self._db.execute("BEGIN IMMEDIATE")
+        self._own(self._db)
+        return self._db
+
+    def _own(self, db: apsw.Connection) -> None:
+        if db.execute("SELECT token FROM owner").get != self._token:
+            self.fenced = True
+            raise Unavailable(_FENCED)
+
+    def _dropped(self) -> bool:
+        """Forget the connection, and take the log up again at once; whether the disk lets us. Then what a
+        failed commit may have left in the write-ahead log is overwritten, and the tree is what is durable."""
+        self.close()
+        if not self.fenced:
+            with suppress(Exception):  # who waits is told the first error, and the next batch tries again
+                self.start()
+        return self._db is not None
+
+    def _audited(self, db: apsw.Connection) -> None:
+        """Raises `Damaged` if a migration changed what is signed."""
+        _, signed = last_checkpoint(db)
+        report = audit(Stored(db), signed, self.name.origin, self.name.verifiers)
+        if not report.sound:
+            raise Damaged(
+                f"the new version would change records, {report.findings[0].message}: it is as it was"
+            )
+
+    def _grew(self, db: apsw.Connection, schema_name: str, pages: int) -> int:
+        del db, schema_name
+        self._pages = pages
+        return apsw.SQLITE_OK
+
+
+_UNKNOWN = "the disk failed at the end: whether it was recorded, its id tells once the disk works again"
+_FENCED = "nothing was recorded, another process writes this log now: stop one of the two"
+
+
+def resumed(db: apsw.Connection, name: Name) -> Tree:
+    """The tree of the last checkpoint, once its signature and what is stored fit. Raises `StoreError` if
+    the log has another origin, `Unverified` or `Damaged` if it does not fit."""
+    origin = db.execute("SELECT origin FROM origins ORDER BY since DESC LIMIT 1").get
+    if origin != name.origin:
+        raise StoreError(f"the log is that of `{origin}`, not of `{name.origin}`: give its own origin")
+    size, signed = last_checkpoint(db)
+    about = checkpoint.opened(signed, name.origin, name.verifiers).checkpoint
+    tree = log.resume(Stored(db), about)
+    for table in ("leaves", "records"):
+        # only the two names above are put into the text
+        last = db.execute(f"SELECT coalesce(max(number), -1) FROM {table}").get  # noqa: S608
+        if last != size - 1:
+            raise Damaged(
+                f"the log has `{size}` records and the last of its {table} is `{last}`: "
+                "run an audit, then restore from a backup"
+            )
+    return tree
+
+
+def _new(entries: Sequence[Entry]) -> list[Taken | None]:
+    """For each entry, None if its id and its idempotency key are not those of one before it."""
+    return _untaken(entries, set(), set())
+
+
+def _free(db: apsw.Connection, entries: Sequence[Entry]) -> list[Taken | None]:
+    """For each entry, None if its id and its idempotency key are not those of one before it or in the log."""
+    ids = msgspec.json.encode([entry.id for entry in entries]).decode()
+    keys = {
+        (entry.tenant, entry.answered.key)
+        for entry in entries
+        if entry.answered is not None
+        and db.execute(_ANSWERED, (entry.tenant, entry.answered.key)).get is not None
+    }
+    return _untaken(entries, {id_ for (id_,) in rows.fetched(db, _KNOWN, (ids,))}, keys)
+
+
+def _untaken(entries: Sequence[Entry], ids: set[str], keys: set[tuple[str, str]]) -> list[Taken | None]:
+    free: list[Taken | None] = []
+    for entry in entries:
+        key = None if entry.answered is None else (entry.tenant, entry.answered.key)
+        if entry.id in ids:
+            free.append(Taken(f"`{rows.shown(entry.id)}` is recorded already: ask for that record"))
+        elif key is not None and key in keys:
+            free.append(Taken("the idempotency key was answered already: ask for that answer"))
+        else:
+            free.append(None)
+            ids.add(entry.id)
+            if key is not None:
+                keys.add(key)
+    return free
+
+
+class _Beside(Struct, frozen=True):
+    """What is written beside the leaves of a batch, as rows; of each grant's key the last."""
+
+    records: list[rows.Columns]
+    terms: list[tuple[bytes, int]]
+    grants: list[rows.Columns]
+    answers: list[rows.Columns]
+
+    @classmethod
+    def of(cls, first: int, entries: Sequence[Entry]) -> "_Beside":
+        beside = cls([], [], [], [])
+        grants: dict[tuple[str, str], rows.Columns] = {}
+        for number, entry in enumerate(entries, first):
+            beside.records.append(rows.record(number, entry))
+            beside.terms.extend((term, number) for term in {*entry.terms})
+            if entry.grant is not None:
+                grants[entry.tenant, entry.grant.key] = rows.grant(number, entry, entry.grant)
+            if entry.answered is not None:
+                beside.answers.append(rows.answered(number, entry, entry.answered))
+        beside.grants.extend(grants.values())
+        return beside
+
+    def write(self, db: apsw.Connection) -> None:
+        for text, given in (
+            (_INSERT_RECORD, self.records),
+            ("INSERT INTO terms VALUES (?, ?)", self.terms),
+            (_INSERT_GRANT, self.grants),
+            (_INSERT_ANSWERED, self.answers),
+        ):
+            if given:
+                db.executemany(text, given)
+
+    def compare(self, db: apsw.Connection) -> None:
+        """Raises `Damaged` if it is not stored as it was given. A record's row has its terms too."""
+        between = (self.records[0][0], self.records[-1][0])
+        if db.execute(_SELECT_RECORDS, between).fetchall() != self.records:
+            raise Damaged("a record is not stored as it was given: nothing is signed, run an audit")
+        for text, given in ((_SELECT_GRANT, self.grants), (_SELECT_ANSWERED, self.answers)):
+            for row in given:
+                if db.execute(text, row[:2]).fetchone() != row:
+                    raise Damaged("a grant or an answer is not stored as it was given: nothing is signed")
+
+
+def _flushed(db: apsw.Connection) -> None:
+    """What is read from here on comes from the file, not from what SQLite still has in memory."""
+    db.cache_flush()
+    db.release_memory()
+
+
+def _closed(db: apsw.Connection) -> None:
+    with suppress(Exception):  # it is of no use any more, whatever it says
+        db.close(True)
+
+
+def _forgotten(db: apsw.Connection, number: int) -> bool:
+    row = db.execute(_SELECT_RECORDS, (number, number)).fetchone()
+    if row is None or (row[5] is None and not row[6]):
+        return False
+    rows.whole("record", row)
+    db.executemany(
+        "DELETE FROM terms WHERE term = ? AND number = ?", [(t, number) for t in rows.terms(row[6])]
+    )
+    new = rows.forgotten(row)
+    db.execute("UPDATE records SET sealed = NULL, terms = ?, mark = ? WHERE number = ?", (*new[6:], number))
+    return True
+
+
+# only names of columns that are constants are put into the texts
+_INSERT_RECORD = f"INSERT INTO records ({rows.RECORD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_INSERT_GRANT = f"INSERT OR REPLACE INTO grants ({rows.GRANT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_INSERT_ANSWERED = f"INSERT INTO answered ({rows.ANSWERED}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+_SELECT_RECORDS = f"SELECT {rows.RECORD} FROM records WHERE number BETWEEN ? AND ? ORDER BY number"  # noqa: S608
+_SELECT_GRANT = f"SELECT {rows.GRANT} FROM grants WHERE tenant = ? AND key = ?"  # noqa: S608
+_SELECT_ANSWERED = f"SELECT {rows.ANSWERED} FROM answered WHERE tenant = ? AND key = ?"  # noqa: S608
+_KNOWN = "SELECT id FROM records WHERE id IN (SELECT value FROM json_each(?))"
+_ANSWERED = "SELECT 1 FROM answered WHERE tenant = ? AND key = ?"
