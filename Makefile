@@ -19,7 +19,7 @@ test: $(DEV) ## every test that needs nothing but the dev tools (under 8 minutes
 	$(PYTEST) -n 2 --dist loadgroup -m "not real and not slow"
 
 test-real: $(DEV) ## the tests that start real things: the wheel outside the tree, the pages as a user reads them
-	$(PYTEST) -m "real and not slow"
+	$(PYTEST) -n 2 --dist loadgroup -m "real and not slow"
 
 check: $(DEV) ## format, lint, types, imports, the rules and what is generated from them
 	$(BIN)/ruff format --check .
@@ -39,6 +39,7 @@ bench: $(BENCH) ## compare with the other engines (QUICK=1: under a minute)
 	CARNET_REQUIRE=peers .venv-bench/bin/python -m pytest tests/bench
 	nice .venv-bench/bin/python bench/decide.py $(if $(QUICK),--quick)
 	nice .venv-bench/bin/python bench/fail_open.py $(if $(QUICK),--quick)
+	nice .venv-bench/bin/python bench/ledger.py $(if $(QUICK),--quick)
 
 nightly: $(DEV) ## the long comparisons of the engines, and the mutants
 	nice $(BIN)/python -m tests.nightly

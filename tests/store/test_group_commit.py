@@ -13,6 +13,7 @@ from carnet.ledger.note import Ed25519Signer
 from carnet.model.errors import Malformed, Taken, Unavailable
 from carnet.store.protocols import Receipt
 from carnet.store.sqlite import check
+from carnet.store.sqlite.reading import SqliteReading
 from carnet.store.sqlite.log import open_log
 from carnet.store.sqlite.waiting import Limits
 
@@ -43,7 +44,8 @@ def sound(log, size):
     with log.reading() as reading:
         assert reading.size == size
         assert audit(reading, reading.checkpoint(), ORIGIN, KEYS).sound
-        assert check.problems(reading, KEYS) == []
+        if isinstance(reading, SqliteReading):
+            assert check.problems(reading, KEYS) == []
 
 
 def test_what_waits_together_is_one_checkpoint(tmp_path, disk, slow):
