@@ -13,8 +13,8 @@ from carnet.ledger.note import Ed25519Signer
 from carnet.model.errors import Malformed, Taken, Unavailable
 from carnet.store.protocols import Receipt
 from carnet.store.sqlite import check
-from carnet.store.sqlite.reading import SqliteReading
 from carnet.store.sqlite.log import open_log
+from carnet.store.sqlite.reading import SqliteReading
 from carnet.store.sqlite.waiting import Limits
 
 KEYS = [LOG.verifier]
