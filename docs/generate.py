@@ -1,7 +1,8 @@
 """Write the reference pages that are made from the code; with `--check`, say which are not current.
 
 The JSON Schemas are made by `carnet.model.schema`, the page of words from the shelf's `terms.toml`, the page
-of commands from the command line itself. `docs/generate.py schema words` makes only these.
+of commands from the command line itself, the description of the service and the page of its problems from its
+table of routes. `docs/generate.py schema words` makes only these.
 """
 
 import re
@@ -73,10 +74,20 @@ def command_page() -> dict[Path, str]:
     return {REFERENCE / "cli.md": head + "\n".join(commands(main, "carnet"))}
 
 
+def service_files() -> dict[Path, str]:
+    """The description of the service (OpenAPI), and the page of its problems."""
+    openapi, problems = import_module("carnet.web.openapi"), import_module("carnet.web.problems")
+    return {
+        REFERENCE / "openapi.json": openapi.text(),
+        REFERENCE / "problems.md": problems.page(),
+    }
+
+
 PARTS: dict[str, Callable[[], dict[Path, str]]] = {
     "schema": schema_files,
     "words": word_page,
     "cli": command_page,
+    "service": service_files,
 }
 
 

@@ -19,6 +19,11 @@ COMMANDS = {
     "rules": "carnet.cli.rules",
     "keys": "carnet.cli.keys",
     "subjects": "carnet.cli.subjects",
+    "serve": "carnet.cli.serve",
+    "log": "carnet.cli.log",
+    "records": "carnet.cli.records",
+    "backup": "carnet.cli.backup",
+    "restore": "carnet.cli.backup",
     "witness": "carnet.cli.witness",
     "doctor": "carnet.cli.doctor",
 }

@@ -94,7 +94,7 @@ class Determiner:
         serves = about.controlled and action.kind == "serve" and request.purpose == "use"
         if serves and now.suspect:
             raise Unavailable("the clock is suspect: nothing controlled is served until it is right again")
-        id_, until = new_id(), law.until(determination)
+        id_, until = new_id(now), law.until(determination)
         grant = None
         if serves:
             subject = self._recorder.subject(tenant, transaction)

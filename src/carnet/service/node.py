@@ -1,5 +1,9 @@
 """A node: one process with its own log, opened from a data directory and closed again. What it does with a
-request is in `carnet.service.determine`."""
+request is in `carnet.service.determine`.
+
+Several nodes of one installation share its desk. Each has a home below `nodes/` that is a data directory of
+its own in all else: a log under its own name and key, a vault, the laws that it enforced.
+"""
 
 import datetime as dt
 import hashlib
@@ -22,44 +26,59 @@ from carnet.service.determine import Determiner
 from carnet.service.grants import Grants
 from carnet.service.law import Law
 from carnet.service.recording import Recorder
+from carnet.service.shredding import resumed
 from carnet.store import epochs
 from carnet.store.api_keys import ApiKeys
 from carnet.store.desk import Desk
 from carnet.store.keys import DIRECTORY, Keyring, new_name
+from carnet.store.laws import Laws
+from carnet.store.origins import LOG, NODES, VAULT, named
 from carnet.store.sqlite.log import SqliteLog, open_log
 from carnet.store.subjects import SubjectTable
 from carnet.store.vault import Vault
-
-LOG, VAULT = "log.db", "vault.db"
 
 
 class Node:
     """Everything that serving takes, open. `wall` is the clock that a test sets."""
 
-    def __init__(self, data: Path, rulebook: Rulebook, policy: Policy, clock: Clock | None = None) -> None:
-        """Open a data directory, made with new keys if nothing is there.
+    def __init__(
+        self,
+        data: Path,
+        rulebook: Rulebook,
+        policy: Policy,
+        clock: Clock | None = None,
+        *,
+        number: int | None = None,
+    ) -> None:
+        """Open a data directory, made with new keys if nothing is there; `number` is that of one of several
+        nodes, whose home is below it.
 
         Raises `StoreError`, `Unavailable`, `Unverified` or `Damaged` for a directory that can't be used, each
         saying what to do; nothing is repaired.
         """
         with ExitStack() as opened:
             now = utc() if clock is None else clock.read().wall
-            self.keyring = _keyring(data, now)
+            self.data, self.number = data, number
+            self.home = data if number is None else data / NODES / str(number)
+            self.keyring = _keyring(data, new_name(), now)
+            self.own_keys = (
+                self.keyring
+                if number is None
+                else _keyring(self.home, f"{self.keyring.name}/{NODES}/{number}", now)
+            )
             self.desk = opened.enter_context(Desk.open(data))
-            self.vault = opened.enter_context(_vault(data, self.keyring))
+            self.vault = opened.enter_context(_vault(self.home, self.own_keys))
+            self.laws = Laws(self.home)
+            name = named(self.home, self.own_keys)
             self.log: SqliteLog = opened.enter_context(
-                open_log(
-                    data / LOG,
-                    self.keyring.name,
-                    [self.keyring.signer("log")],
-                    self.keyring.verifiers("log"),
-                )
+                open_log(self.home / LOG, name.origin, name.signers, name.verifiers)
             )
             self.clock = Clock(last=self._last()) if clock is None else clock
-            self.recorder = Recorder(self.vault, self.keyring.secret("index"))
+            self.recorder = Recorder(self.vault, self.own_keys.secret("index"))
             self.subjects = SubjectTable(self.desk, self.keyring)
             self.api_keys = ApiKeys(self.desk, self.keyring)
             self.access = Access(self.api_keys, lambda: self.clock.read().wall)
+            resumed(self.log, self.vault, self.desk, self.keyring, self.clock.read().wall)
             self.grants = Grants(self.log, self.clock)
             self.determiner = Determiner(
                 self._law(rulebook, policy), self.log, self.recorder, self.subjects, self.clock, self.grants
@@ -87,9 +106,11 @@ class Node:
         self.close()
 
     def _law(self, rulebook: Rulebook, policy: Policy) -> Law:
-        """The law under its epoch, the slice of now compiled, so that the first request does not wait."""
+        """The law under its epoch, kept for whoever replays, the slice of now compiled, so that the first
+        request does not wait."""
         now = self.clock.read().wall
         decide(Transaction(at=now), rulebook, choices=policy.choices)
+        self.laws.keep(rulebook, policy)
         whole = "\n".join((rulebook.digest, policy_digest(policy), ENGINE))
         number = epochs.entered(self.desk, hashlib.sha256(whole.encode()).hexdigest(), now)
         return Law(rulebook, policy, number)
@@ -102,10 +123,11 @@ class Node:
         return None if record is None else instant(leaves.read(record.leaf).at)
 
 
-def _keyring(data: Path, now: dt.datetime) -> Keyring:
+def _keyring(data: Path, name: str, now: dt.datetime) -> Keyring:
+    """The keys of a data directory; new ones, under this name, if there are none."""
     if (data / DIRECTORY).exists():
         return Keyring.open(data)
-    return Keyring.create(data, new_name(), now)
+    return Keyring.create(data, name, now)
 
 
 def _vault(data: Path, keyring: Keyring) -> Vault:

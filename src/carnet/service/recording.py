@@ -96,7 +96,7 @@ class Recorder:
             determination=recorded(decided.determination),
             policy=decided.law.digest,
             commitment=commitment(salt, private),
-            evidence=leaves.references(_used(transaction.recipient)),
+            evidence=leaves.references(evidence_used(transaction.recipient)),
             lists=about.lists,
             retention=about.retention,
         )
@@ -107,7 +107,7 @@ class Recorder:
             subject=subject,
             retention=about.retention,
             sealed=self._vault.seal(subject, about.retention, id_, private),
-            terms=tuple(sorted({self.term(decided.tenant, *one) for one in _found_by(transaction)})),
+            terms=tuple(sorted({self.term(decided.tenant, *one) for one in found_by(transaction)})),
             grant=grant,
             answered=answered,
         )
@@ -117,9 +117,9 @@ class Recorder:
         return term(self._index, tenant, kind, value)
 
 
-def new_id() -> str:
-    """A new record's id."""
-    return f"d_{secrets.token_hex(16)}"
+def new_id(now: Instants) -> str:
+    """A new record's id. Ids are in order of time, to the millisecond: an index of them grows at its end."""
+    return f"d_{int(now.wall.timestamp() * 1000):012x}{secrets.token_hex(10)}"
 
 
 def plain(written: object) -> str | None:
@@ -128,7 +128,7 @@ def plain(written: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _used(party: Party) -> Iterator[Reference]:
+def evidence_used(party: Party) -> Iterator[Reference]:
     """The evidence that the facts of a party rest on, by kind and level."""
     for _, written in written_of(party):
         for fact in evidence_of(written):
@@ -143,7 +143,7 @@ def _used(party: Party) -> Iterator[Reference]:
                 )
 
 
-def _found_by(transaction: Transaction) -> Iterator[tuple[TermKind, str]]:
+def found_by(transaction: Transaction) -> Iterator[tuple[TermKind, str]]:
     """What a record is found by (15 CFR 762.5): the parties, the places, the licenses."""
     parties = [transaction.recipient, transaction.exporter]
     for role in Parties.__struct_fields__:

@@ -1,5 +1,5 @@
-"""The desk: one SQLite database for what people enter, API keys, facts of subjects and reviews, for epochs and
-the list of backups; its schema. How rows are hashed and encrypted is in `carnet.store.api_keys` and
+"""The desk: one SQLite database for what people enter, API keys, facts of subjects and reviews, for epochs
+and the list of backups; its schema. How rows are hashed and encrypted is in `carnet.store.api_keys` and
 `carnet.store.subjects`, what a review is in `carnet.service.review`.
 """
 

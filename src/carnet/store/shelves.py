@@ -2,13 +2,15 @@
 in `carnet.rules`."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from carnet.model.errors import InputError
+from msgspec import Struct
+
+from carnet.model.errors import InputError, StoreError
 from carnet.model.plain import printable, short
 from carnet.rules.check import load
 from carnet.rules.rulebook import Rulebook
@@ -21,6 +23,12 @@ SUFFIXES = (".md", ".toml", ".csv")
 
 MISNAMED = (".md.txt", ".markdown")
 """How the name of a rule file ends that an editor or a system has named in its own way."""
+
+
+class Files(Struct, frozen=True):
+    """The shelves that a rulebook was loaded from, in order: posix path below the shelf -> bytes."""
+
+    shelves: tuple[Mapping[str, bytes], ...]
 
 
 @cache
@@ -67,7 +75,25 @@ def load_rulebook(*directories: Path) -> Rulebook:
         seen[where] = directory
     shelves = [read_shelf(directory) for directory in directories]
     names = [f"{directory.as_posix()}/" for directory in directories]
-    return load(shipped(), *shelves, names=["", *names])
+    return loaded((shipped(), *shelves), ["", *names])
+
+
+def loaded(shelves: Sequence[Mapping[str, bytes]], names: Sequence[str] = ()) -> Rulebook:
+    """A rulebook that knows the files which it was loaded from. Raises as `carnet.rules.check.load`."""
+    rulebook = load(*shelves, names=names)
+    rulebook.kept[Files] = Files(tuple(shelves))
+    return rulebook
+
+
+def files_of(rulebook: Rulebook) -> Files:
+    """The files that a rulebook was loaded from. Raises `StoreError` if it was made in another way."""
+    found = rulebook.kept.get(Files)
+    if not isinstance(found, Files):
+        raise StoreError(
+            f"the rulebook `{rulebook.digest[:12]}` does not know its files, so it can't be kept: load it "
+            "with `load_rulebook`"
+        )
+    return found
 
 
 def law_version() -> str:
@@ -78,7 +104,7 @@ def law_version() -> str:
 
 @cache
 def _shipped_rulebook() -> Rulebook:
-    return load(shipped())
+    return loaded((shipped(),))
 
 
 def _files(

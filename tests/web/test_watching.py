@@ -1,0 +1,156 @@
+"""What those see who watch a node: there, ready, figures without anybody in them; what a witness stops."""
+
+import time
+
+import httpx
+import msgspec
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.web.conftest import OPUS, PLENTY, inquiry, listening, problem, transaction
+
+from carnet.ledger.quorum import Quorum, Witness
+from carnet.model.errors import Damaged
+from carnet.service.node import Node
+from carnet.store.cosign import Runner
+from carnet.store.policies import default_policy
+
+WITNESS = "witness.example/w1+60863310+BDOep39CWsyK5uvSLa/heFr3XkKhTac0Z/MMVBDwpEwb"
+PATH = "/v1/determinations"
+
+
+def figures(service):
+    """Every figure by its name and labels."""
+    text = httpx.get(f"{service.url}/metrics").text
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def figure(service, name, **labels):
+    found = figures(service)
+    return found.get((name, frozenset({**labels, "node": "0"}.items())), 0.0)
+
+
+def test_it_is_there_and_ready_for_whoever_asks(service):
+    for path in ("/healthz", "/readyz"):
+        answer = httpx.get(service.url + path)
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+        assert httpx.head(service.url + path).status_code == 200
+
+
+def test_a_log_that_takes_nothing_is_not_ready_and_says_no_path(tmp_path, rulebook):
+    with Node(tmp_path / "data", rulebook, default_policy()) as node, listening(node) as service:
+        node.log.stop("a witness knows more")
+        said = problem(httpx.get(f"{service.url}/readyz"), "carnet_unavailable", 503)
+        assert said["detail"] == "node 0: the log takes no records"
+        assert httpx.get(f"{service.url}/healthz").status_code == 200
+        assert figure(service, "carnet_log_trouble") == 1.0
+
+
+def test_a_vault_that_is_gone_is_not_ready(tmp_path, rulebook):
+    with Node(tmp_path / "data", rulebook, default_policy()) as node, listening(node) as service:
+        (tmp_path / "data" / "vault.db").write_bytes(b"no vault" * 1_000)
+        said = problem(httpx.get(f"{service.url}/readyz"), "carnet_unavailable", 503)
+        assert said["detail"] == "node 0: the vault can't be read"
+        answer = service.post(PATH, inquiry(id="new"), "decide")
+        problem(answer, "carnet_unavailable", 503)
+        assert service.size() == 0
+
+
+def test_what_is_determined_is_counted_by_outcome_and_action(service):
+    labels = {"outcome": "needs_facts", "action": "ask", "controlled": "true"}
+    before = figure(service, "carnet_determinations_total", **labels)
+    for _ in range(3):
+        service.post(PATH, inquiry(id="zoe.example"), "decide")
+    assert figure(service, "carnet_determinations_total", **labels) == before + 3
+    assert figure(service, "carnet_log_records") == service.size()
+    assert figure(service, "carnet_epoch") == 1.0
+    assert figure(service, "carnet_request_seconds_count", endpoint="determine", status="200") >= 3
+
+
+def test_problems_are_counted_by_their_type(service):
+    before = figure(service, "carnet_problems_total", type="malformed")
+    service.post(PATH, {}, "decide")
+    assert figure(service, "carnet_problems_total", type="malformed") == before + 1
+
+
+def test_nobody_and_nothing_of_a_tenant_is_in_the_figures(service):
+    service.post(PATH, inquiry(id="zoe.example", us_status="citizen"), "decide", tenant="acme-corporation")
+    text = httpx.get(f"{service.url}/metrics").text
+    for word in ("zoe", "acme", "citizen", "fable", "US"):
+        assert word not in text
+
+
+def test_the_types_that_are_not_there_have_no_page(service):
+    problem(httpx.get(f"{service.url}/problems/nothing"), "not_found", 404)
+
+
+@pytest.fixture
+def unwitnessed(tmp_path, rulebook):
+    """A node whose witness nobody can reach, and that is not to serve without one."""
+    with Node(tmp_path / "data", rulebook, default_policy()) as node:
+        quorum = Quorum(
+            need=1,
+            within_seconds=1,
+            alarm_seconds=1,
+            stop_seconds=1,
+            witness=(Witness(key=WITNESS, url="http://127.0.0.1:9"),),
+        )
+        yield node, Runner(node.log, node.log.origin, node.own_keys.verifiers("log"), quorum)
+
+
+def june(node):
+    """The clock of the node put to June, when the model was controlled."""
+    from tests.web.conftest import Hands
+
+    node.clock = node.determiner._clock = node.grants._clock = Hands().clock()
+
+
+def test_a_log_without_its_witness_serves_no_controlled_item(unwitnessed):
+    node, witnesses = unwitnessed
+    june(node)
+    at = node.clock.read().wall.isoformat()
+    citizen = {"transaction": transaction(at=at, us_status="citizen")}
+    free = {"transaction": transaction(at=at, product=OPUS)}
+    with listening(node) as service:
+        assert service.post(PATH, citizen, "decide").json()["action"] == "serve"
+    with listening(node, witnesses=witnesses) as service:
+        before = service.size()
+        problem(service.post(PATH, citizen, "decide"), "carnet_unavailable", 503)
+        assert service.size() == before
+        assert service.post(PATH, free, "decide").json()["action"] == "serve"
+        assert service.post(PATH, inquiry(us_status="citizen"), "decide").status_code == 200
+        said = problem(httpx.get(f"{service.url}/readyz"), "carnet_unavailable", 503)
+        assert said["detail"] == "node 0: the log was not witnessed for too long"
+
+
+def test_a_log_that_a_witness_contradicts_takes_nothing_any_more(unwitnessed):
+    node, witnesses = unwitnessed
+    from carnet.store.cosign import Forked
+
+    witnesses._take(Forked("witness.example/w1", 3))
+    soon = msgspec.structs.replace(PLENTY, flush_seconds=0.05)
+    with listening(node, soon, witnesses=witnesses) as service:
+        until = time.monotonic() + 20
+        while node.log.trouble is None and time.monotonic() < until:
+            time.sleep(0.05)
+        problem(service.post(PATH, inquiry(product=OPUS), "decide"), "carnet_unavailable", 503)
+        said = problem(httpx.get(f"{service.url}/readyz"), "carnet_unavailable", 503)
+        assert "a witness contradicts the log" in said["detail"]
+
+
+def test_a_log_that_is_damaged_is_inability_and_is_written_down(service, monkeypatch, caplog):
+    def damaged(tenant, id_):
+        raise Damaged("record `3` is not stored as it was: run an audit")
+
+    from carnet.service.archives import Archives
+
+    monkeypatch.setattr(Archives, "of_id", lambda self, tenant, id_: damaged(tenant, id_))
+    answer = service.get("/v1/records/d_1", "read")
+    problem(answer, "carnet_unavailable", 503)
+    assert "audit" not in answer.text
+    assert [each.getMessage() for each in caplog.records if each.name == "carnet.web"] == [
+        "record `3` is not stored as it was: run an audit"
+    ]
