@@ -73,11 +73,6 @@ class Law(Struct, frozen=True, dict=True):
         ends = (determination.good_until, *self.knowns[after : after + 1])
         return min((end for end in ends if end is not None), default=None)
 
-    @cached_property
-    def kept(self) -> dict[tuple[int, bytes], tuple[object, About]]:
-        """What `about` has found, by slice and item."""
-        return {}
-
     def decide(self, transaction: Transaction, at: dt.datetime, known: dt.datetime) -> Decision:
         """The legal answer. Raises as `engine.decide`."""
         return decide(transaction, self.rulebook, at=at, known=known, choices=self.policy.choices)
@@ -87,14 +82,15 @@ class Law(Struct, frozen=True, dict=True):
         return view(transaction, at=at, known=known, levels=self.levels)
 
     def about(self, values: Values, at: dt.datetime, known: dt.datetime) -> About:
-        """What holds for the item and the event among the facts, worked out once for each slice."""
+        """What holds for the item and the event among the facts, worked out once for each slice and kept on
+        it."""
         choices = self.policy.choices
         slice_ = slice_at(self.rulebook, at, known, choices)
         item = [path for path in values if path.startswith("item.") or path == EVENT]
-        key = (id(slice_), facts_read(values, item))
-        kept = self.kept.get(key)
-        if kept is not None:
-            return kept[1]
+        kept: dict[bytes, About] = slice_.kept.setdefault(About, {})
+        key = facts_read(values, item)
+        if key in kept:
+            return kept[key]
         reads = read_set(self.rulebook, values, at, known, choices)
         found = About(
             controlled=is_controlled(self.rulebook, values, at, known, choices),
@@ -102,7 +98,7 @@ class Law(Struct, frozen=True, dict=True):
             lists={name: self.lists[name] for name in sorted(reads.lists) if name in self.lists},
             retention="ofac" if SANCTIONS in reads.words else "ear",
         )
-        if len(self.kept) >= _MOST_KEPT:
-            self.kept.clear()
-        self.kept[key] = (slice_, found)
+        if len(kept) >= _MOST_KEPT:
+            kept.clear()
+        kept[key] = found
         return found
