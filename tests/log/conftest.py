@@ -2,6 +2,7 @@
 as its users run it, and people with keys of their own."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,12 +63,21 @@ class House:
         return made
 
 
-@pytest.fixture
-def house(tmp_path):
-    """An installation with a few records, its node closed."""
-    made = House(tmp_path / "house")
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory):
+    """An installation with a few records, made once."""
+    made = House(tmp_path_factory.mktemp("filled") / "house")
     made.made = made.fill(2)
     return made
+
+
+@pytest.fixture
+def house(tmp_path, filled):
+    """An installation with a few records, its node closed."""
+    shutil.copytree(filled.data, tmp_path / "house")
+    copy = House(tmp_path / "house")
+    copy.made, copy.hands.at, copy.hands.passed = filled.made, filled.hands.at, filled.hands.passed
+    return copy
 
 
 @pytest.fixture

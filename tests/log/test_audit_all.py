@@ -2,11 +2,14 @@
 found out all the same."""
 
 import json
+import shutil
 
 import apsw
 import pytest
 from tests.log.conftest import OPUS, House
+from tests.log.test_outside import cosign
 from tests.records.makers import both
+from tests.witness.logs import KEY
 
 from carnet.model.leaf import Order, Shredded
 from carnet.service.retention import recorded, writing
@@ -124,6 +127,22 @@ def test_an_audit_goes_on_while_a_node_records(house, carnet):
         for number in range(5):
             house.record(node, OPUS, id=f"s-{number}")
             assert audit(carnet, house) == (0, [])
+
+
+def test_what_witnesses_cosigned_is_compared_too(house, carnet, tmp_path):
+    shutil.copy(house.data / "log.db", tmp_path / "old.db")
+    with house.open() as node:
+        house.record(node, OPUS, id="later")
+    cosign(house, KEY)
+    witness = ("--witness", str(KEY.verifier))
+    assert audit(carnet, house, *witness) == (0, [])
+    shutil.copy(tmp_path / "old.db", house.data / "log.db")
+    code, findings = audit(carnet, house)
+    assert code == 5
+    assert any("by the cosigned checkpoint and has `9` of them" in each for each in findings)
+    cosigned = house.data / "cosigned"
+    cosigned.write_bytes(cosigned.read_bytes().replace(b"\n10\n", b"\n9\n"))
+    assert any("cosigned checkpoint does not hold" in each for each in audit(carnet, house)[1])
 
 
 def test_another_logs_checkpoint_is_no_older_one(house, carnet, tmp_path):

@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tests.log.conftest import House
 from tests.witness.logs import KEY, KEY_2, NOW
 
 from carnet.ledger import checkpoint, note
@@ -262,6 +263,34 @@ def test_a_cosigned_checkpoint_is_used_while_it_covers_what_is_asked(house, carn
     assert carnet("log", "verify", "late.zip", "--key", key_of(house), *witness).exit_code == 5
 
 
+def test_a_later_export_has_to_begin_with_what_was_kept(house, carnet, tmp_path, file):
+    shutil.copytree(house.data, tmp_path / "fork")
+    key = key_of(house)
+    for data, name in ((house.data, "later"), (tmp_path / "fork", "forked")):
+        other = House(data)
+        other.hands = house.hands
+        with other.open() as node:
+            for number in range(6):
+                other.record(node, id=f"{name}-{number}")
+        carnet("log", "export", "--data", data, "--out", f"{name}-all.zip")
+        for first in (5, 9, 12):
+            done = carnet("log", "export", "--data", data, "--out", f"{name}-{first}.zip", "--from", first)
+            assert done.exit_code == 0, done.output
+    older = ("--key", key, "--older", "all.zip")
+    for name in ("later-all.zip", "later-5.zip", "later-9.zip", "forked-9.zip"):
+        assert carnet("log", "verify", name, *older).exit_code == 0
+    done = carnet("log", "verify", "later-12.zip", *older)
+    assert done.exit_code == 5
+    assert "ask for one from record `9` on" in done.output
+    older = ("--key", key, "--older", "later-all.zip")
+    for name in ("forked-all.zip", "forked-9.zip", "forked-12.zip"):
+        done = carnet("log", "verify", name, *older)
+        assert done.exit_code == 5
+        assert "forked or changed" in done.output
+    assert carnet("log", "verify", "later-9.zip", *older).exit_code == 0
+    assert carnet("log", "verify", "all.zip", *older).exit_code == 5
+
+
 def test_a_record_of_another_tenant_is_no_record(house, carnet):
     id_ = house.made[0].id
     for command in (["show", id_], ["prove", id_]):
@@ -298,6 +327,6 @@ def test_an_export_goes_on_while_a_node_records(house, carnet):
         house.record(node, id="meanwhile")
         done = carnet("log", "export", "--data", house.data, "--out", "running.zip", "--with-private")
         assert done.exit_code == 0, done.output
-        assert "determination 10" not in done.output
+        assert "determination 9, uses 1" in done.output
         house.record(node, id="after")
     assert carnet("log", "verify", "running.zip", "--key", key_of(house)).exit_code == 0

@@ -64,6 +64,18 @@ def test_every_range_of_small_logs_is_proved(size):
                 proof.verify(found.proof(index), ORIGIN, KEYS)
 
 
+@settings(max_examples=100, deadline=None)
+@given(ranges())
+def test_every_root_that_the_log_had_within_a_range_comes_from_it(which):
+    size, first, stop = which
+    found = opened(members(size, first, stop))
+    for at in {first, (first + stop) // 2, stop}:
+        assert found.root_at(at) == stored(records(at))[1].root
+    for at in {first - 1, stop + 1} & {*range(size + 1)}:
+        with pytest.raises(Absent):
+            found.root_at(at)
+
+
 def test_nodes_beside_the_range_are_the_fewest_that_do():
     assert export.outside(0, 8, 8) == []
     assert export.outside(3, 5, 8) == [(1, 0), (0, 2), (0, 5), (1, 3)]

@@ -60,6 +60,12 @@ _need = click.option(
     metavar="FILE",
     help="What `carnet keys rotate log` printed: who trusts the old key trusts the new one.",
 )
+@click.option(
+    "--older",
+    type=options.Named(),
+    metavar="FILE",
+    help="A checkpoint, proof or export that you have kept: the log has to begin with what it had then.",
+)
 @options.as_json
 def verify(
     file: Path,
@@ -67,6 +73,7 @@ def verify(
     witnesses: tuple[str, ...],
     need: int | None,
     statements: tuple[Path, ...],
+    older: Path | None,
     as_json: bool,
 ) -> int:
     """Check FILE, an export or a `.tlog-proof`, with nothing but a public key.
@@ -80,7 +87,10 @@ def verify(
     with mapped(file) as view:
         try:
             if view[:4] == MAGIC:
-                found = checked(Export(Archive(view)), keys_after(trusted, said), seen_by, need)
+                before = None if older is None else checkpoint_in(older)
+                found = checked(Export(Archive(view)), keys_after(trusted, said), seen_by, need, before)
+            elif older is not None:
+                raise InputError("a proof is of one record: compare an export with what you have kept")
             else:
                 parsed = read_proof(bytes(view))
                 if parsed is None:

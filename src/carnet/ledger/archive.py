@@ -107,7 +107,6 @@ def check_name(name: str) -> None:
     if (
         not name.isprintable()
         or "\\" in name
-        or ":" in name
         or len(name) > _MOST_NAME
         or any(part in ("", ".", "..") for part in parts)
     ):

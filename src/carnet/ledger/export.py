@@ -172,6 +172,19 @@ class Export:
             )
         return about
 
+    def root_at(self, size: int) -> bytes:
+        """The root that the log had at an earlier size, which has to lie within the range, its ends included.
+
+        Verify the export first. Raises `Absent` for a size that its nodes do not tell.
+        """
+        about = self.manifest
+        if not about.first <= size <= about.stop:
+            raise Absent(
+                f"the export has records `{about.first}` to `{about.stop - 1}` and does not tell how the log "
+                f"was at `{size}`: ask for one from record `{size}` on"
+            )
+        return tree.tree_at(self.nodes(), size).root
+
     def proof(self, index: int) -> Proof:
         """The proof of one record of the range, with the record. Raises `Absent` if it is not in it."""
         about = self.manifest

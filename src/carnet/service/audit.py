@@ -3,9 +3,9 @@ every term with its transaction, every law with its digest. The tree's own part 
 nothing is repaired.
 """
 
-import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -19,9 +19,10 @@ from carnet.model.plain import printable, short
 from carnet.model.retention import holds, is_held
 from carnet.service.export import private_of
 from carnet.service.recording import found_by
+from carnet.store import cosign
 from carnet.store.keys import Keyring
 from carnet.store.laws import Laws, lawful_policy
-from carnet.store.origins import Seen, installation_of, opened_vault, terms_of
+from carnet.store.origins import COSIGNED, Seen, installation_of, opened_vault, terms_of
 from carnet.store.sqlite import check
 from carnet.store.vault import Vault
 from carnet.store.vault_approval import check_approvals
@@ -74,7 +75,10 @@ def audited(
     )
     findings += [each.message for each in report.findings]
     if older is not None and _origin(older) != seen.name.origin:
-        findings += _before(seen, older)
+        findings += _compared(seen, older, "older", witnesses)
+    cosigned = cosign.kept(seen.data / COSIGNED)
+    if cosigned is not None:
+        findings += _compared(seen, cosigned, "cosigned", witnesses)
     findings += check.problems(seen.reading, seen.name.verifiers)
     records = _Records(seen, put_back=put_back)
     for each in records.problems():
@@ -102,28 +106,28 @@ def _origin(signed: bytes) -> str:
         return ""
 
 
-def _before(seen: Seen, older: bytes) -> Iterator[str]:
-    """What an older checkpoint says that the log signed under a name which it had before."""
-    origin = _origin(older)
+def _compared(seen: Seen, signed: bytes, what: str, witnesses: Sequence[Verifier]) -> Iterator[str]:
+    """What a checkpoint that was kept says of the log, which may have had another name then."""
+    origin = _origin(signed)
     names = seen.reading.origins()
-    ends = {name: since for (_, name), (since, _) in itertools.pairwise(names)}
+    ends = {name: since for (_, name), (since, _) in pairwise(names)} | {names[-1][1]: seen.reading.size}
     if origin not in ends:
-        yield f"the older checkpoint is of `{short(printable(origin))}`, a name that this log never had"
+        yield f"the {what} checkpoint is of `{short(printable(origin))}`, a name that this log never had"
         return
     try:
-        before = checkpoint.opened(older, origin, seen.name.verifiers).checkpoint
+        before = checkpoint.opened(signed, origin, seen.name.verifiers, witnesses).checkpoint
         if before.size > ends[origin]:
             yield (
-                f"the log had `{before.size}` records as `{origin}` and goes on as `{seen.name.origin}` from "
-                f"`{ends[origin]}`: the others were lost when it was put back"
+                f"the log had `{before.size}` records as `{origin}` by the {what} checkpoint and has "
+                f"`{ends[origin]}` of them: the others were lost when it was put back"
             )
             return
         root = tree.tree_at(seen.reading, before.size).root
     except LedgerError as error:
-        yield f"the older checkpoint does not hold: {error}"
+        yield f"the {what} checkpoint does not hold: {error}"
         return
     if root != before.root:
-        yield f"the first `{before.size}` records are not those that the older checkpoint signed"
+        yield f"the first `{before.size}` records are not those that the {what} checkpoint signed"
 
 
 class _Records:

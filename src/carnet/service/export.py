@@ -177,12 +177,12 @@ def _laws(seen: Seen, about: Manifest) -> dict[str, Make]:
     """Everything that decided in the range: rulebooks and policies by digest, and the builds of this
     installation."""
     rulebooks, policies = set[str](), set[str]()
-    for index in range(about.first, about.stop):
-        (data,) = seen.reading.leaves(index, index + 1)
-        leaf = None if data is None else leaves.read(data)
-        if isinstance(leaf, Determined):
-            rulebooks.add(leaf.determination.rulebook)
-            policies.add(leaf.policy)
+    for first in chunks(about.first, about.stop):
+        for data in seen.reading.leaves(first, min(first + CHUNK, about.stop)):
+            leaf = None if data is None else leaves.read(data)
+            if isinstance(leaf, Determined):
+                rulebooks.add(leaf.determination.rulebook)
+                policies.add(leaf.policy)
     laws = Laws(seen.data)
     made: dict[str, Make] = {}
     for digest in rulebooks:

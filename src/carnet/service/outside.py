@@ -61,18 +61,22 @@ def checked(
     keys: Sequence[VerifierKey],
     witnesses: Sequence[VerifierKey] = (),
     need: int | None = None,
+    older: bytes | None = None,
 ) -> Checked:
     """Check an export: the signature, the place of every record, that each can be read, every private part
     against its record, and every law against the digest that it is named by.
 
     The log has to have the name of one of the keys; the rotations that the export states are followed.
-    `need` of the witnesses have to have cosigned, all of them if it is not given. Raises `Unverified`, or
-    `Malformed` if something has not its form.
+    `need` of the witnesses have to have cosigned, all of them if it is not given. `older` is a checkpoint of
+    the log that was kept: the log has to begin with what it signed. Raises `Unverified`, `Absent` if the
+    export can't tell, or `Malformed` if something has not its form.
     """
     trusted = keys_after(keys, found.keys.statements)
     origin = found.manifest.origin
     about = found.verify(origin, _of(origin, trusted), witnesses)
     cosigned = _enough(about, witnesses, need)
+    if older is not None:
+        _continues(found, older, _of(origin, trusted))
     kinds, ids = Counter[str](), set[str]()
     missing: dict[tuple[str, str, str], int] = {}
     opened = destroyed = 0
@@ -179,6 +183,16 @@ def _of(origin: str, keys: Sequence[VerifierKey]) -> list[VerifierKey]:
             "goes on under another name, get its key from who runs it"
         )
     return found
+
+
+def _continues(found: Export, older: bytes, keys: Sequence[VerifierKey]) -> None:
+    """Raises `Unverified` unless the log begins with what it had at an older checkpoint."""
+    before = checkpoint.opened(older, found.manifest.origin, keys).checkpoint
+    if found.root_at(before.size) != before.root:
+        raise Unverified(
+            f"the first `{before.size}` records are not those of the older checkpoint: the log was forked or "
+            "changed, keep both files"
+        )
 
 
 def _enough(about: Opened, witnesses: Sequence[VerifierKey], need: int | None) -> dict[str, int]:

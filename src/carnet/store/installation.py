@@ -188,6 +188,7 @@ def _copied_home(data: Path, home: Path, to: Path, *, keys: bool) -> Home:
     place = to / home.relative_to(data)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     keyring = _copied_keys(home, place, keys=keys)
+    _copied_file(home / COSIGNED, place / COSIGNED)  # before the log: it covers no more than the log has
     readers = Readers(home / LOG, None)
     try:
         with readers.reading() as reading:
@@ -197,7 +198,6 @@ def _copied_home(data: Path, home: Path, to: Path, *, keys: bool) -> Home:
         readers.close()
     _copied_vault(home / VAULT, place / VAULT)
     _copied_files(home / laws.DIRECTORY, place / laws.DIRECTORY)
-    _copied_file(home / COSIGNED, place / COSIGNED)
     path = home.relative_to(data).as_posix()
     return Home(path=path, origin=about.origin, size=about.size, root=about.root.hex())
 

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from carnet.engine.findings import ENGINE
+from carnet.ledger import archive
 from carnet.model.errors import Absent, Damaged, InputError, RulesError, Taken, Unavailable
 from carnet.model.plain import printable, short
 from carnet.policy.enforcement import Policy
@@ -55,10 +56,13 @@ class Laws:
     def keep(self, rulebook: Rulebook, policy: Policy) -> None:
         """Keep what is going to be enforced, durably, if it is not there yet.
 
-        Raises `StoreError` for a rulebook that does not know its files, `Damaged` if another text is kept
-        under its digest, `Unavailable` if it can't be made durable.
+        Raises `StoreError` for a rulebook that does not know its files, `Malformed` for a file name that no
+        export can have, `Damaged` if another text is kept under its digest, `Unavailable` if it can't be made
+        durable.
         """
         shelves = files_of(rulebook).shelves
+        for name in {name for shelf in shelves for name in shelf}:
+            archive.check_name(name)  # what is enforced has to be shown to others one day
         with suppress(Taken), keyfiles.new_directory(self.directory / rulebook.digest) as made:
             _write(made, shelves)
         if self.shelves(rulebook.digest) != tuple(dict(shelf) for shelf in shelves):
