@@ -1,6 +1,7 @@
 """What the tests of the outsider's side share: a real installation with records of several kinds, the program
 as its users run it, and people with keys of their own."""
 
+import datetime as dt
 import os
 import shutil
 import subprocess
@@ -10,12 +11,14 @@ from pathlib import Path
 import msgspec
 import pytest
 from click.testing import CliRunner
+from tests.log.people import GONE, LONG_AGO, PASSPHRASE, People
 from tests.service.conftest import FABLE, Hands
 
 from carnet.cli import main
 from carnet.model.transaction import read_transaction
 from carnet.service.determine import Request
 from carnet.service.node import Node
+from carnet.store.approvers import make_approver, open_approver
 from carnet.store.policies import default_policy
 from carnet.store.shelves import load_rulebook
 
@@ -94,6 +97,35 @@ def carnet(tmp_path, monkeypatch):
         return done
 
     return run
+
+
+@pytest.fixture(scope="session")
+def made_keys(tmp_path_factory):
+    """The key files of three people and what signs with them: made once, since a passphrase costs time."""
+    folder = tmp_path_factory.mktemp("people")
+    for name in ("one", "two", "three"):
+        make_approver(folder / f"{name}.key", f"{name}.example", PASSPHRASE)
+    return {file: open_approver(file, PASSPHRASE) for file in folder.iterdir()}
+
+
+@pytest.fixture
+def old(tmp_path):
+    """An installation whose first records are over by now, and whose last is not."""
+    house = House(tmp_path / "house")
+    house.hands.at = LONG_AGO
+    with house.open() as node:
+        for subject in GONE:
+            house.record(node, OPUS, id=subject, us_status="citizen")
+            house.record(node, OPUS, id=subject, location="CA")
+    house.hands.at = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
+    with house.open() as node:
+        house.record(node, OPUS, id="kim.example")
+    return house
+
+
+@pytest.fixture
+def people(tmp_path, old, carnet, made_keys):
+    return People(tmp_path, old.data, carnet, made_keys)
 
 
 def elsewhere(folder, *arguments, code=0, env=None):

@@ -70,14 +70,13 @@ def files(seed, slices=0):
     """The files of a generated rulebook, and `slices` more instants at which its law changes."""
     r = random.Random(seed)
     blocks = [LIST]
+    asks = ("recipient.us_status == 'none'", "recipient.location in list('us.inv.countries')")
     for number in range(4):
-        product = r.choice(PRODUCTS)
-        status = r.choice(("recipient.us_status == 'none'", "recipient.location in list('us.inv.countries')"))
-        when = f"item.product == '{product}' and {status}"
+        when = f"item.product == '{r.choice(PRODUCTS)}' and {asks[number % 2]}"
         blocks.append(requirement(when, id=f'"us.inv.r{number}"', cite=f'"Invented Code {10 + number}"'))
     for number in range(slices):
         when = f"item.product == '{PRODUCTS[number % 6]}' and recipient.location == 'FR'"
-        day = f"2026-06-13T{10 + number // 6:02d}:{number % 6}0:00Z"
+        day = f"2026-06-13T{13 + number // 6:02d}:{number % 6}0:00Z"
         blocks.append(requirement(when, id=f'"us.inv.later{number}"', from_=day))
     return shelf(*blocks, terms=TERMS, scope=SCOPE)
 

@@ -8,11 +8,28 @@ import time
 
 import msgspec
 import pytest
+from tests.ledger.memory import LOG, ORIGIN
 from tests.log import laws
 from tests.log.conftest import House, elsewhere
 from tests.log.test_outside import key_of, members_of, packed_as
+from tests.log.test_range import members
 
-from carnet.ledger.export import LAWS, POLICIES, PRIVATE, private_member
+from carnet.ledger import checkpoint
+from carnet.ledger.checkpoint import Checkpoint
+from carnet.ledger.export import (
+    CHECKPOINT,
+    LAWS,
+    MANIFEST,
+    POLICIES,
+    PRIVATE,
+    Manifest,
+    private_member,
+    written,
+)
+from carnet.ledger.tiles import entry_bundle
+from carnet.ledger.tiles import records as records_of
+from carnet.ledger.tree import Tree, leaf_hash
+from carnet.model import leaf as leaves
 from carnet.model.determination import Choices
 from carnet.model.errors import Damaged, StoreError
 from carnet.policy.enforcement import Policy
@@ -166,17 +183,18 @@ def test_a_private_part_that_is_exchanged_for_another_records_is_reported(house,
     parts = parts_of(members[name])
     parts[0], parts[1] = parts[1], parts[0]
     file = packed_as(tmp_path / "wrong.zip", members | {name: private_member(parts)})
-    done = carnet("log", "replay", file)
-    assert done.exit_code == 5
-    assert "not the one that the leaf commits to" in done.output
+    for command in (["replay", file], ["verify", file, "--key", key_of(house)]):
+        done = carnet("log", *command)
+        assert done.exit_code == 5
+        assert "not the one that the leaf commits to" in done.output
 
 
 @pytest.fixture
 def small(tmp_path, carnet):
     """An installation under a small rulebook, and the members of its export."""
-    house = Small(tmp_path / "house", slices=2)
+    house = Small(tmp_path / "house", slices=10)
     with house.open() as node:
-        house.fill_many(node, 20, random.Random(3))
+        house.fill_many(node, 40, random.Random(3))
     carnet("log", "export", "--data", house.data, "--out", "small.zip", "--with-private")
     assert carnet("log", "replay", "small.zip").exit_code == 0
     return members_of(tmp_path / "small.zip")
@@ -215,7 +233,19 @@ def test_a_law_that_is_changed_or_left_out_is_reported(small, carnet, tmp_path, 
         rest = {name: data for name, data in small.items() if not name.startswith(what)}
         done = carnet("log", "replay", packed_as(tmp_path / "wrong.zip", rest))
         assert done.exit_code == 5
-        assert "20 of 20 records come out otherwise" in done.output
+        assert "40 of 40 records come out otherwise" in done.output
+
+
+def test_a_changed_rule_is_found_without_a_replay_too(house, carnet, tmp_path):
+    carnet("log", "export", "--data", house.data, "--out", "all.zip", "--with-private")
+    found = members_of(tmp_path / "all.zip")
+    (name,) = [name for name in found if name.endswith("2026-06-12-fable-mythos.md")]
+    wrong = found[name].replace(b"claude-fable-5", b"claude-fable-6")
+    assert wrong != found[name]
+    file = packed_as(tmp_path / "wrong.zip", found | {name: wrong})
+    done = carnet("log", "verify", file, "--key", key_of(house))
+    assert done.exit_code == 5
+    assert "is another one now" in done.output
 
 
 def test_prose_beside_the_rules_is_no_part_of_them(small, carnet, tmp_path):
@@ -246,6 +276,62 @@ def test_an_installation_that_records_another_answer_than_the_laws_is_told_on(tm
     assert found["alike"] + found["differing"] == 7
     assert {"outcome", "open_rules"} <= {each["what"] for each in found["differences"]}
     assert carnet("log", "verify", file, "--key", key_of(house)).exit_code == 0
+
+
+def without_private(small, leaf):
+    """An export of one leaf and the laws, signed by somebody, in which the private part was destroyed."""
+    tree = Tree(1, (leaf_hash(leaf),))
+    law = {name: data for name, data in small.items() if name.startswith((LAWS, POLICIES, "builds/"))}
+    own = {
+        MANIFEST: written(Manifest(origin=ORIGIN, first=0, stop=1, size=1, private=True)),
+        CHECKPOINT: checkpoint.signed(Checkpoint(ORIGIN, 1, tree.root), [LOG]).data,
+        "leaves/000000000000": entry_bundle([leaf]),
+        "private/000000000000": private_member([None]),
+    }
+    return members(1, 0, 1) | law | own
+
+
+def refused_leaf(small):
+    """The leaf of somebody who was refused, under the small law."""
+    data = records_of(small["leaves/000000000000"], 40)
+    return next(leaf for leaf in map(leaves.read, data) if leaf.determination.open_rules and leaf.lists)
+
+
+def answer(leaf, **changed):
+    return {"determination": msgspec.structs.replace(leaf.determination, **changed)}
+
+
+CHANGES = {
+    "a rule that is none": lambda leaf: answer(leaf, open_rules=("us.inv.none",)),
+    "a rule that came later": lambda leaf: answer(leaf, open_rules=("us.inv.later9",)),
+    "an exception that is none": lambda leaf: answer(leaf, lifted_by=("us.inv.none",)),
+    "a list that was another": lambda leaf: {"lists": dict.fromkeys(leaf.lists, "0" * 64)},
+    "a list that is none": lambda leaf: {"lists": {"us.inv.none": "0" * 64}},
+    "another action": lambda leaf: {"action": "serve"},
+    "another reason": lambda leaf: {"reason": "permitted"},
+    "another answer than the action is of": lambda leaf: answer(leaf, outcome="no_license_required"),
+    "another class": lambda leaf: {"retention": "ofac"},
+    "other choices": lambda leaf: answer(leaf, choices="0" * 64),
+    "another policy": lambda leaf: {"policy": "0" * 64},
+    "another rulebook": lambda leaf: answer(leaf, rulebook="0" * 64),
+    "another surface": lambda leaf: {"surface": "window"},
+}
+
+
+def test_what_a_leaf_alone_tells_agrees_with_the_law_of_its_day(small, carnet, tmp_path):
+    leaf = leaves.canonical(refused_leaf(small))
+    file = packed_as(tmp_path / "bare.zip", without_private(small, leaf))
+    said = json.loads(carnet("log", "replay", file, "--json").output)["replay"]
+    assert (said["on_class_facts"], said["alike"], said["differing"]) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_leaf_that_says_what_the_law_of_its_day_does_not_is_told_on(small, carnet, tmp_path, what):
+    right = refused_leaf(small)
+    leaf = leaves.canonical(msgspec.structs.replace(right, **CHANGES[what](right)))
+    done = carnet("log", "replay", packed_as(tmp_path / "bare.zip", without_private(small, leaf)))
+    assert done.exit_code == 5, done.output
+    assert "1 of 1 records come out otherwise" in done.output
 
 
 def test_who_replays_says_whether_it_is_the_program_that_decided(tmp_path, monkeypatch):

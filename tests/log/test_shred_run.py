@@ -3,117 +3,25 @@ is left of it."""
 
 import datetime as dt
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
 import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from tests.log.conftest import OPUS, House
+from tests.log.people import GONE, LONG_AGO, PASSPHRASE, People, kept_keys, over, propose
 from tests.log.test_outside import key_of
-from tests.records.traces import found, plain_key, wrapped_key
+from tests.records.traces import found
 
 from carnet.ledger import note
 from carnet.model import leaf as leaves
 from carnet.model.errors import Absent
 from carnet.model.leaf import Shredded
-from carnet.service.retention import every, surveyed
-from carnet.service.review import Proposal, approve
-from carnet.store.approvers import make_approver, open_approver
+from carnet.service.node import Node
 from carnet.store.origins import opened_vault, seen, terms_of
 from carnet.store.vault import Vault
-
-LONG_AGO = dt.datetime(2019, 3, 1, 12, tzinfo=dt.UTC)
-PASSPHRASE = "four words that nobody guesses"
-GONE = ("ann.example", "ben.example")
-
-
-@pytest.fixture(scope="session")
-def made_keys(tmp_path_factory):
-    """The key files of three people and what signs with them: made once, since a passphrase costs time."""
-    folder = tmp_path_factory.mktemp("people")
-    for name in ("one", "two", "three"):
-        make_approver(folder / f"{name}.key", f"{name}.example", PASSPHRASE)
-    return {file: open_approver(file, PASSPHRASE) for file in folder.iterdir()}
-
-
-class People:
-    """Three approvers, each with a key in a file of their own."""
-
-    def __init__(self, folder, data, carnet, made):
-        self.folder, self.carnet = folder, carnet
-        self.signers = {file.stem: signer for file, signer in made.items()}
-        for file, signer in made.items():
-            shutil.copy2(file, folder)
-            assert carnet("keys", "approver", "add", str(signer.verifier), "--data", data).exit_code == 0
-
-    def typed(self, *arguments):
-        """A run with the passphrase on a descriptor."""
-        reader, writer = os.pipe()
-        os.write(writer, PASSPHRASE.encode())
-        os.close(writer)
-        return self.carnet(*arguments, "--passphrase-fd", reader)
-
-    def approve(self, name, proposal="p.json"):
-        """As `carnet records approve` does it, without the passphrase."""
-        said = msgspec.json.decode((self.folder / proposal).read_bytes(), type=Proposal)
-        out = f"{name}-{len(list(self.folder.iterdir()))}.json"
-        (self.folder / out).write_bytes(msgspec.json.encode(approve(said, self.signers[name])))
-        return out
-
-
-@pytest.fixture
-def old(tmp_path):
-    """An installation whose first records are over by now, and whose last is not."""
-    house = House(tmp_path / "house")
-    house.hands.at = LONG_AGO
-    with house.open() as node:
-        for subject in GONE:
-            house.record(node, OPUS, id=subject, us_status="citizen")
-            house.record(node, OPUS, id=subject, location="CA")
-    house.hands.at = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
-    with house.open() as node:
-        house.record(node, OPUS, id="kim.example")
-    return house
-
-
-@pytest.fixture
-def people(tmp_path, old, carnet, made_keys):
-    return People(tmp_path, old.data, carnet, made_keys)
-
-
-def propose(carnet, old, *more):
-    done = carnet("records", "propose", "--out", "p.json", "--data", old.data, "--json", *more)
-    assert done.exit_code == 0, done.output
-    (proposal,) = json.loads(done.output)["proposals"]
-    return proposal
-
-
-def kept_keys(old):
-    """What a thief would have kept: the wrapping key, and each subject's key, plain and wrapped."""
-    with seen(old.data) as now, opened_vault(old.data, now.keyring) as vault:
-        wrapping = now.keyring.secret("subjects")
-        entries = vault.entries()
-        return wrapping, {
-            (each.subject, each.retention): (
-                plain_key(vault, each.subject, each.retention),
-                wrapped_key(vault, each.subject, each.retention),
-                each.key,
-            )
-            for each in entries
-        }
-
-
-def over(old):
-    with seen(old.data) as now, opened_vault(old.data, now.keyring) as vault:
-        rows = surveyed(now.reading, vault, dt.datetime.now(dt.UTC))
-    return {(row.subject, row.retention) for row in rows if row.standing.state == "over"}
 
 
 def unwrapped(file, wrapping, whose, id_):
@@ -298,58 +206,35 @@ def test_a_proposal_that_says_something_else_is_not_signed(old, people, carnet, 
         assert not (tmp_path / "a.json").exists()
 
 
-KILLED = """
-import os, signal, sys
-from carnet.service import retention, shredding
-from carnet.store.sqlite.log import SqliteLog
-from carnet.store.vault import Vault
-point, arguments = sys.argv[1], sys.argv[2:]
-def die(*given, **named):
-    os.kill(os.getpid(), signal.SIGKILL)
-if point == "recorded":
-    Vault.shred_again = die
-elif point == "destroyed":
-    SqliteLog.forget = die
-elif point == "first":
-    real = shredding.retention.recorded
-    def once(*given):
-        real(*given)
-        die()
-    shredding.retention.recorded = once
-sys.argv[1:] = arguments
-from carnet.cli import main
-main()
-"""
-
-
-@pytest.mark.real
-@pytest.mark.parametrize("point", ["first", "recorded", "destroyed"])
-@pytest.mark.parametrize("again", ["shred", "start", "finish"])
-def test_a_run_that_was_killed_is_finished(old, people, carnet, tmp_path, point, again):
-    assert carnet("backup", "--to", "b1", "--data", old.data).exit_code == 0
-    _, keys = kept_keys(old)
-    due = over(old)
+@pytest.mark.parametrize("days", [-1, 100, 3650])
+def test_who_approves_by_a_clock_that_says_another_time_is_told(old, people, carnet, tmp_path, days):
+    """A node whose clock is years ahead finds everything over; whoever approves has another clock."""
     proposal = propose(carnet, old)
-    approvals = [arg for name in ("one", "two") for arg in ("--approval", people.approve(name))]
-    args = ["records", "shred", proposal["id"], *approvals, "--data", str(old.data)]
-    killed = subprocess.run([sys.executable, "-c", KILLED, point, *args], cwd=tmp_path, check=False)
-    assert killed.returncode == -signal.SIGKILL
-    if again == "shred":
-        done = carnet("records", "shred", proposal["id"], "--data", old.data)
+    until = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
+    (tmp_path / "q.json").write_text(json.dumps(proposal | {"until": until.strftime("%Y-%m-%dT%H:%M:%SZ")}))
+    done = people.typed("records", "approve", "q.json", "--key", "one.key", "--out", "a.json")
+    assert done.exit_code == 2
+    assert "clocks is wrong, or it is over" in done.output
+
+
+def test_each_node_has_a_proposal_of_its_own(tmp_path, carnet, made_keys):
+    house = House(tmp_path / "house")
+    house.hands.at = LONG_AGO
+    for number in (1, 2):
+        with Node(house.data, house.rulebook, house.policy, house.hands.clock(), number=number) as node:
+            house.record(node, OPUS, id=GONE[0])
+    people = People(tmp_path, house.data, carnet, made_keys)
+    done = carnet("records", "propose", "--out", "p.json", "--data", house.data, "--json")
+    ids = [each["id"] for each in json.loads(done.output)["proposals"]]
+    assert len(ids) == 2
+    for id_, file, data in ((ids[0], "p.json", house.data), (ids[1], "p.json.2", house.data / "nodes" / "2")):
+        args = [arg for name in ("one", "two") for arg in ("--approval", people.approve(name, file))]
+        done = carnet("records", "shred", id_, *args, "--data", data)
         assert done.exit_code == 0, done.output
-    elif again == "finish":
-        done = carnet("records", "finish", "--data", old.data)
-        assert done.exit_code == 0, done.output
-    else:
-        old.open().close()
-    if point == "first" and again != "shred":  # only what was recorded is done; the rest is approved still
-        assert carnet("records", "shred", proposal["id"], "--data", old.data).exit_code == 0
-    assert found(tmp_path, *[secret for whose in due for secret in keys[whose][:2]]) == []
-    done = carnet("log", "audit", "--data", old.data)
-    assert done.exit_code == 0, done.output
-    with seen(old.data) as now:
-        orders = [leaf for _, leaf in every(now.reading) if isinstance(leaf, Shredded)]
-    assert len(orders) == len({leaf.order.key for leaf in orders}) == 2
+        assert "destroyed 1 key, and the private parts of 1 record" in done.output
+    said = json.loads(carnet("log", "audit", "--data", house.data, "--json").output)["logs"]
+    assert [(each["destroyed"], each["findings"]) for each in said] == [(1, []), (1, [])]
+    assert not (house.data / "nodes" / "2" / "desk.db").exists()
 
 
 def test_an_audit_finds_a_key_that_went_without_an_order(old, carnet):

@@ -17,8 +17,9 @@ from carnet.cli.outside import counted
 from carnet.ledger.note import Ed25519Signer
 from carnet.model.errors import InputError
 from carnet.model.plain import printable
+from carnet.model.time import instant
 from carnet.service.retention import Due, clock_of, surveyed, writing
-from carnet.service.review import Approval, Proposal, Reviewed, Reviews, approve, principal_of
+from carnet.service.review import MOST_DAYS, Approval, Proposal, Reviewed, Reviews, approve, principal_of
 from carnet.service.shredding import KIND, RUN, finished, orders_of, proposed, shredded, unfinished
 from carnet.store.approvers import open_approver
 from carnet.store.backups import Backups
@@ -107,6 +108,12 @@ def approve_(file: Path, key: Path, out: Path, descriptor: int | None) -> int:
     Do it on your own machine: no data directory is needed, and your key goes nowhere."""
     proposal = _proposal(file)
     orders = orders_of(proposal)
+    left = instant(proposal.until) - options.now()
+    if not dt.timedelta(0) < left <= dt.timedelta(days=MOST_DAYS):
+        raise InputError(
+            f"the proposal ends `{proposal.until}`, which can't be by this machine's clock: one of the two "
+            "clocks is wrong, or it is over"
+        )
     options.say(f"{proposal.id} of {proposal.asked_by}: destroy {len(orders)} keys, until {proposal.until}")
     signer = _signer(key, descriptor)
     write_new(out, [msgspec.json.format(msgspec.json.encode(approve(proposal, signer)), indent=1) + b"\n"])

@@ -60,7 +60,8 @@ class Archive:
             at, before = member.start + member.length, member.name
         if not self.members:
             raise Malformed("the file is no export: it does not begin with a member, fetch it again as bytes")
-        if bytes(data[at : at + MOST_BYTES]) != b"".join(_directory(self.members.values(), at)):
+        end = b"".join(_directory(self.members.values(), at))
+        if len(data) - at != len(end) or bytes(data[at:]) != end:
             raise Malformed("the file does not end as it has to: it was cut or changed, fetch it again")
 
     def names(self, prefix: str = "") -> list[str]:

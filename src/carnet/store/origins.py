@@ -86,7 +86,8 @@ def homes(data: Path) -> list[Path]:
 
 def installation_of(home: Path) -> Path:
     """The data directory of the installation that a home is of: where the desk and the approvers are."""
-    return home.parent.parent if home.parent.name == NODES and home.name.isdigit() else home
+    place = home.resolve()
+    return place.parent.parent if place.parent.name == NODES and place.name.isdigit() else home
 
 
 def opened_vault(home: Path, keyring: Keyring) -> Vault:
