@@ -2,13 +2,13 @@
 
 import contextlib
 import datetime as dt
-import socket
 import threading
 
 import httpx
 import pytest
 import uvicorn
 
+from carnet.cli.listening import listening as listening_at
 from carnet.service.clock import Clock
 from carnet.service.node import Node
 from carnet.store.policies import default_policy
@@ -65,7 +65,7 @@ class Service:
 @contextlib.contextmanager
 def listening(node, settings=PLENTY, **more):
     """The service on a node, in a thread, on a free port."""
-    sock = socket.create_server(("127.0.0.1", 0))
+    sock = listening_at("127.0.0.1:0", "")
     config = uvicorn.Config(
         app(node, settings, **more), http="h11", ws="none", log_config=None, access_log=False
     )

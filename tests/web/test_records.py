@@ -12,9 +12,10 @@ from carnet.engine.decide import decide
 from carnet.engine.explain import explain
 from carnet.ledger import checkpoint, note, proof, tiles, tree
 from carnet.model.retention import Standing
-from carnet.model.transaction import Transaction
+from carnet.model.transaction import Party, Transaction
 from carnet.policy.enforcement import load_policy
 from carnet.store.shelves import load_rulebook
+from carnet.web import recalling
 
 PATH = "/v1/determinations"
 
@@ -167,6 +168,19 @@ def test_a_record_of_a_law_that_is_not_kept_is_explained_by_its_leaf(tmp_path):
         shutil.rmtree(tmp_path / "data" / "laws" / "policies")
         said = service.get(f"/v1/records/{id_}/explanation", "read").json()
         assert (said["basis"], said["missing"]) == ("leaf", "law")
+
+
+def test_a_record_that_is_decided_otherwise_now_is_told_to_the_operator(service, monkeypatch, caplog):
+    id_ = recorded(service, id="p11", us_status="none", nationalities=["FR"])
+
+    def changed(transaction, rulebook, **given):
+        return decide(msgspec.structs.replace(transaction, recipient=Party()), rulebook, **given)
+
+    monkeypatch.setattr(recalling, "decide", changed)
+    answer = service.get(f"/v1/records/{id_}/explanation", "read")
+    problem(answer, "carnet_unavailable", 503)
+    assert f"record `{id_}` is decided otherwise now: run an audit" in caplog.text
+    assert "FR" not in answer.text
 
 
 def test_what_is_no_determination_has_no_explanation(tmp_path):

@@ -1,5 +1,6 @@
 """What those see who watch a node: there, ready, figures without anybody in them; what a witness stops."""
 
+import statistics
 import time
 
 import httpx
@@ -38,6 +39,16 @@ def test_it_is_there_and_ready_for_whoever_asks(service):
         answer = httpx.get(service.url + path)
         assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
         assert httpx.head(service.url + path).status_code == 200
+
+
+def test_an_answer_leaves_in_one_piece_and_waits_for_nobody(service):
+    took = []
+    with service.client("decide") as client:
+        for _ in range(40):
+            started = time.perf_counter()
+            client.post(PATH, json={})
+            took.append(time.perf_counter() - started)
+    assert statistics.median(took) < 0.035, "40 ms are what the other side waits before it says that it heard"
 
 
 def test_a_log_that_takes_nothing_is_not_ready_and_says_no_path(tmp_path, rulebook):

@@ -21,9 +21,12 @@ def listening(listen: str, example: str) -> socket.socket:
         raise InputError(f"`{short(printable(listen))}` is no place to listen: write it like `{example}`")
     try:
         family = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, int(port)), family=family, backlog=1024)
+        sock = socket.create_server((host, int(port)), family=family, backlog=1024)
     except OSError as error:
         raise Unavailable(f"`{short(printable(listen))}` can't be listened on: {why(error)}") from None
+    # Else the second half of an answer waits until the other side says that it has the first: 40 ms.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
 
 
 def shown(sock: socket.socket) -> str:
