@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from carnet.ledger import checkpoint, tiles, tree
 from carnet.ledger.checkpoint import Checkpoint
 from carnet.ledger.note import Note, Signer
-from carnet.ledger.tree import Storage, Tree
+from carnet.ledger.tree import Row, Storage, Tree
 from carnet.model.errors import Damaged, Malformed
 
 _CHUNK = 4096
@@ -36,13 +36,22 @@ def append(storage: Storage, before: Tree, leaves: Sequence[bytes]) -> tuple[int
 
     Raises `Malformed`, with nothing stored, if a record is too large for an entry bundle.
     """
+    after, rows = grown(before, leaves)
+    if leaves:
+        storage.write(before.size, leaves, rows)
+    return before.size, after
+
+
+def grown(before: Tree, leaves: Sequence[bytes]) -> tuple[Tree, tuple[Row, ...]]:
+    """The tree with a batch after `before`, and the nodes that it completes. Nothing is stored. Raises as
+    `append`."""
     for offset, leaf in enumerate(leaves):
         if len(leaf) > tiles.LARGEST_ENTRY:
             raise Malformed(
                 f"record {offset + 1} of the batch has {len(leaf)} bytes, over {tiles.LARGEST_ENTRY}: "
                 "keep the rest elsewhere, by digest"
             )
-    return before.size, tree.append(storage, before, leaves)
+    return tree.grown(before, [tree.leaf_hash(leaf) for leaf in leaves])
 
 
 def verify(storage: Storage, signed: Tree, after: Tree) -> None:
@@ -67,13 +76,17 @@ def verify(storage: Storage, signed: Tree, after: Tree) -> None:
                 raise Damaged(f"record `{index}` was not stored: nothing is signed, append the batch again")
             hashes.append(tree.leaf_hash(leaf))
         found, rows = tree.grown(found, hashes)
-        for row in rows:
-            end = row.first + len(row.hashes)
-            if tuple(storage.row(row.level, row.first, end)) != row.hashes:
-                raise Damaged(
-                    f"the nodes `{row.level}/{row.first}` to `{row.level}/{end - 1}` are not what the "
-                    "stored records hash to: nothing is signed, run an audit"
-                )
+        wanted = [each for row in rows for each in row.hashes]
+        places = [
+            (row.level, index) for row in rows for index in range(row.first, row.first + len(row.hashes))
+        ]
+        stored = storage.nodes(places)
+        if list(stored) != wanted:
+            level, index = places[next(at for at, each in enumerate(stored) if each != wanted[at])]
+            raise Damaged(
+                f"the node `{level}/{index}` is not what the stored records hash to: "
+                "nothing is signed, run an audit"
+            )
     if found != after:
         raise Damaged(
             f"the records stored from `{signed.size}` on are not those that were appended: "

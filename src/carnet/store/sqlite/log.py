@@ -37,7 +37,9 @@ class SqliteLog:
         self._waiting = waiting
         self._turn = threading.Lock()
         self._stopped: str | None = None
+        self._guard: Callable[[], str | None] = lambda: None
         self._trouble: str | None = None
+        self._next: list[Job] | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="carnet-log", daemon=True)
         self._thread.start()
@@ -49,7 +51,7 @@ class SqliteLog:
     @property
     def trouble(self) -> str | None:
         """Why nothing can be recorded now, as far as the last batch tells; None if it can."""
-        return self._stopped or self._trouble
+        return self._kept_from() or self._trouble
 
     def submit(self, entry: Entry) -> "Future[Receipt]":
         future: Future[Receipt] = Future()
@@ -102,6 +104,11 @@ class SqliteLog:
         """Record nothing any more, until `continue_as`: for a log whose witness knows more of it than it
         does itself. What is in a batch is finished."""
         self._stopped = f"nothing was recorded, {why}: continue the log under a new origin"
+
+    def guard(self, why: Callable[[], str | None]) -> None:
+        """Have this asked before anything is recorded: what it gives is why nothing is, None if it may be. So
+        what ends by itself needs no hands; `continue_as` does not ask."""
+        self._guard = why
 
     def continue_as(
         self, origin: str, signers: Sequence[Signer], verifiers: Sequence[Verifier], entry: Entry
@@ -162,17 +169,23 @@ class SqliteLog:
         self.close()
 
     def _run(self) -> None:
-        while (jobs := self._waiting.batch()) is not None:
+        while (jobs := self._next or _begun(self._waiting.batch())) is not None:
+            self._next = None
             with self._turn:
-                self._record([job for job in jobs if job.future.set_running_or_notify_cancel()])
+                self._record(jobs)
                 self._writer.tidy()
+
+    def _ahead(self) -> list[Entry]:
+        """What the next batch is, if it is full by now: made ready while the disk has the one before."""
+        self._next = _begun(self._waiting.full())
+        return _entries(self._next or ())
 
     def _record(self, jobs: list[Job]) -> None:
         if not jobs:
             return
         try:
             self._going()
-            outcomes = self._writer.batch([entry for job in jobs for entry in job.entries])
+            outcomes = self._writer.batch(_entries(jobs), self._ahead)
         except Exception as error:  # noqa: BLE001 -- whatever it is, those who wait are told and the thread goes on
             self._trouble = str(refused(error))
             for job in jobs:
@@ -186,12 +199,27 @@ class SqliteLog:
             at += len(job.entries)
 
     def _going(self) -> None:
-        if self._stopped is not None:
-            raise Unavailable(self._stopped)
+        why = self._kept_from()
+        if why is not None:
+            raise Unavailable(why)
+
+    def _kept_from(self) -> str | None:
+        """Why nothing may be recorded, whatever the disk says."""
+        why = self._guard()
+        return self._stopped if why is None else f"nothing was recorded, {why}"
 
     def _open(self) -> None:
         if self._closed:
             raise Unavailable("the log is closed: open it again")
+
+
+def _begun(jobs: list[Job] | None) -> list[Job] | None:
+    """The jobs that nobody has taken back, and nobody can any more."""
+    return None if jobs is None else [job for job in jobs if job.future.set_running_or_notify_cancel()]
+
+
+def _entries(jobs: Sequence[Job]) -> list[Entry]:
+    return [entry for job in jobs for entry in job.entries]
 
 
 def open_log(

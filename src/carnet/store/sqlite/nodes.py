@@ -35,15 +35,22 @@ def place(level: int, index: int) -> int:
     return 2 * last - last.bit_count() + level
 
 
+def between(level: int, start: int, stop: int) -> list[int]:
+    """Where the nodes (level, start) up to (level, stop), exclusive, are in the sequence."""
+    lasts = range(((start + 1) << level) - 1, stop << level, 1 << level)
+    return [2 * last - last.bit_count() + level for last in lasts]
+
+
 def read(db: apsw.Connection, places: Sequence[Place]) -> list[bytes | None]:
     """The nodes at these places, in their order; None where nothing is stored."""
-    return _picked(db, [place(level, index) for level, index in places])
+    lasts = [((index + 1) << level) - 1 for level, index in places]
+    ended = zip(places, lasts, strict=True)
+    return _picked(db, [2 * last - last.bit_count() + level for (level, _), last in ended])
 
 
 def read_row(db: apsw.Connection, level: int, start: int, stop: int) -> list[bytes | None]:
     """The nodes (level, start) up to (level, stop), exclusive; None where nothing is stored."""
-    lasts = range(((start + 1) << level) - 1, stop << level, 1 << level)
-    wanted = [2 * last - last.bit_count() + level for last in lasts]
+    wanted = between(level, start, stop)
     if not wanted:
         return []
     if level > _DENSE:
@@ -66,8 +73,10 @@ def add(db: apsw.Connection, size: int, complete: Sequence[Row]) -> None:
     first = count(size)
     hashes = [b""] * sum(len(row.hashes) for row in complete)
     for row in complete:
-        for index, each in enumerate(row.hashes, row.first):
-            hashes[place(row.level, index) - first] = each
+        for at, each in zip(
+            between(row.level, row.first, row.first + len(row.hashes)), row.hashes, strict=True
+        ):
+            hashes[at - first] = each
     run, filled = divmod(first, RUN)
     if filled:
         begun = db.execute("SELECT hashes FROM nodes WHERE run = ?", (run,)).get
@@ -89,10 +98,10 @@ def _picked(db: apsw.Connection, wanted: Sequence[int]) -> list[bytes | None]:
         part = runs[at : at + _AT_ONCE]
         found = rows.fetched(db, _SELECT[len(part)], part)
         kept.update((run, hashes) for run, hashes in found if isinstance(hashes, bytes))
-    picked: list[bytes | None] = []
+    get, picked = kept.get, list[bytes | None]()
     for at in wanted:
         offset = (at & _MASK) * HASH_BYTES
-        one = kept.get(at >> _SHIFT, b"")[offset : offset + HASH_BYTES]
+        one = get(at >> _SHIFT, b"")[offset : offset + HASH_BYTES]
         picked.append(one if len(one) == HASH_BYTES else None)
     return picked
 

@@ -81,14 +81,22 @@ class Waiting:
                 self._changed.wait(min(left, limits.quiet))
                 if self._count == count:
                     break
-            taken = [self._jobs.popleft()[0]]
-            room = limits.batch - len(taken[0].entries)
-            while self._jobs and len(self._jobs[0][0].entries) <= room:
-                taken.append(self._jobs.popleft()[0])
-                room -= len(taken[-1].entries)
-            self._count -= sum(len(job.entries) for job in taken)
-            self._bytes -= sum(job.weight for job in taken)
-            return taken
+            return self._taken()
+
+    def full(self) -> list[Job] | None:
+        """The next batch if it has all the entries that it may have; waits for nothing."""
+        with self._changed:
+            return self._taken() if self._count >= self.limits.batch else None
+
+    def _taken(self) -> list[Job]:
+        taken = [self._jobs.popleft()[0]]
+        room = self.limits.batch - len(taken[0].entries)
+        while self._jobs and len(self._jobs[0][0].entries) <= room:
+            taken.append(self._jobs.popleft()[0])
+            room -= len(taken[-1].entries)
+        self._count -= sum(len(job.entries) for job in taken)
+        self._bytes -= sum(job.weight for job in taken)
+        return taken
 
     def close(self) -> None:
         """Take no more."""

@@ -3,12 +3,12 @@ commits. Who waits for it, and for how long, is not here.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import apsw
-import msgspec
 from msgspec import Struct
 
 from carnet.ledger import checkpoint, log
@@ -18,6 +18,7 @@ from carnet.ledger.tree import Row, Tree
 from carnet.model.errors import Damaged, StoreError, Taken, Unavailable
 from carnet.store.protocols import Entry, Receipt
 from carnet.store.sqlite import nodes, rows, schema
+from carnet.store.sqlite.batches import SELECT_RECORDS, Batch, free, new
 from carnet.store.sqlite.reading import Stored, last_checkpoint
 from carnet.store.sqlite.trouble import refused, translated
 
@@ -67,6 +68,8 @@ class Writer:
         self._vfs = vfs
         self._token = secrets.token_bytes(16)
         self._started = False
+        self._ready: Batch | None = None
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="carnet-log-disk")
         self._db: apsw.Connection | None = None
         self._tree = Tree()
         self._pages = 0
@@ -101,14 +104,20 @@ class Writer:
         self._pages = self._moved = 0
         self._db, self._tree, self._started = db, tree, True
 
-    def batch(self, entries: Sequence[Entry]) -> list[Receipt | Taken]:
+    def batch(
+        self, entries: Sequence[Entry], ahead: Callable[[], Sequence[Entry]] = tuple
+    ) -> list[Receipt | Taken]:
         """Append entries as one; for each what became of it. They are durable and signed for when this
-        returns. Raises `Unavailable` if nothing of it was recorded."""
-        return self._attempted(entries, self.name, renamed=False)
+        returns. Raises `Unavailable` if nothing of it was recorded.
+
+        `ahead` is called once, just before the commit, and gives the next batch if there is one by then: it
+        is made ready while the disk works.
+        """
+        return self._attempted(entries, self.name, ahead, renamed=False)
 
     def renamed(self, name: Name, entry: Entry) -> Receipt:
         """Go on under another name; `entry` is the first record under it. Raises as `batch`, and `Taken`."""
-        (outcome,) = self._attempted([entry], name, renamed=True)
+        (outcome,) = self._attempted([entry], name, tuple, renamed=True)
         if isinstance(outcome, Taken):
             raise outcome
         self.name = name
@@ -146,25 +155,35 @@ class Writer:
             self._moved = self._pages
 
     def close(self) -> None:
-        if self._db is not None:
-            _closed(self._db)
-            self._db = None
+        self._leave()
+        self._disk.shutdown()
 
     def commit(self, db: apsw.Connection) -> None:
         """The moment in which a batch becomes durable."""
         db.execute("COMMIT")
 
-    def _attempted(self, entries: Sequence[Entry], name: Name, *, renamed: bool) -> list[Receipt | Taken]:
+    def _attempted(
+        self,
+        entries: Sequence[Entry],
+        name: Name,
+        ahead: Callable[[], Sequence[Entry]],
+        *,
+        renamed: bool,
+    ) -> list[Receipt | Taken]:
         after = None
         try:
             db = self._begun()
+            ready, self._ready = self._ready, None
+            if ready is None or not ready.fits(self._tree, entries):
+                ready = Batch.of(self._tree, entries, new(entries))
             try:
-                outcomes, after = self._recorded(db, entries, _new(entries), name, renamed=renamed)
+                outcomes, after = self._recorded(db, ready, name, renamed=renamed)
             except apsw.ConstraintError:  # seldom: one of them is there already
                 db.execute("ROLLBACK")
                 db = self._begun()
-                outcomes, after = self._recorded(db, entries, _free(db, entries), name, renamed=renamed)
-            self.commit(db)
+                ready = Batch.of(self._tree, entries, free(db, entries))
+                outcomes, after = self._recorded(db, ready, name, renamed=renamed)
+            self._committed(db, after, ahead())
         except Exception as error:
             settled = self._dropped()
             if after is None or (settled and self._tree != after):
@@ -174,35 +193,38 @@ class Writer:
         self._tree = after
         return outcomes
 
+    def _committed(self, db: apsw.Connection, after: Tree, following: Sequence[Entry]) -> None:
+        """Commit; what follows is made ready meanwhile."""
+        if not following:
+            self.commit(db)
+            return
+        done = self._disk.submit(self.commit, db)
+        try:
+            self._ready = Batch.of(after, following, new(following))
+        finally:
+            done.result()
+
     def _recorded(
-        self,
-        db: apsw.Connection,
-        entries: Sequence[Entry],
-        free: Sequence[Taken | None],
-        name: Name,
-        *,
-        renamed: bool,
+        self, db: apsw.Connection, batch: Batch, name: Name, *, renamed: bool
     ) -> tuple[list[Receipt | Taken], Tree]:
-        before = self._tree
-        fresh = [entry for entry, taken in zip(entries, free, strict=True) if taken is None]
-        if not fresh:
-            return [taken for taken in free if taken is not None], before
+        before, after = batch.before, batch.after
+        if not batch.leaves:
+            return [taken for taken in batch.free if taken is not None], before
         stored = Appending(db)
-        first, after = log.append(stored, before, [entry.leaf for entry in fresh])
-        beside = _Beside.of(first, fresh)
-        beside.write(db)
+        stored.write(before.size, batch.leaves, batch.nodes)
+        batch.beside.write(db)
         if renamed:
-            db.execute("INSERT INTO origins VALUES (?, ?)", (first, name.origin))
+            db.execute("INSERT INTO origins VALUES (?, ?)", (before.size, name.origin))
         _flushed(db)
-        beside.compare(db)
+        batch.beside.compare(db)
         signed = log.sign(stored, before, after, name.origin, name.signers)
         checkpoint.opened(signed.data, name.origin, name.verifiers)
         db.execute("INSERT INTO checkpoints VALUES (?, ?)", (after.size, signed.data))
         _flushed(db)
         if last_checkpoint(db) != (after.size, signed.data):
             raise Damaged("the checkpoint is not stored as it was signed: nothing was recorded, run an audit")
-        numbers = iter(range(first, after.size))
-        return [taken or Receipt(next(numbers), after.size) for taken in free], after
+        numbers = iter(range(before.size, after.size))
+        return [taken or Receipt(next(numbers), after.size) for taken in batch.free], after
 
     def _begun(self) -> apsw.Connection:
         """The connection in a transaction, if the log is still ours."""
@@ -224,11 +246,16 @@ class Writer:
     def _dropped(self) -> bool:
         """Forget the connection, and take the log up again at once; whether the disk lets us. Then what a
         failed commit may have left in the write-ahead log is overwritten, and the tree is what is durable."""
-        self.close()
+        self._leave()
         if not self.fenced:
             with suppress(Exception):  # who waits is told the first error, and the next batch tries again
                 self.start()
         return self._db is not None
+
+    def _leave(self) -> None:
+        if self._db is not None:
+            _closed(self._db)
+            self._db = None
 
     def _audited(self, db: apsw.Connection) -> None:
         """Raises `Damaged` if a migration changed what is signed."""
@@ -269,82 +296,6 @@ def resumed(db: apsw.Connection, name: Name) -> Tree:
     return tree
 
 
-def _new(entries: Sequence[Entry]) -> list[Taken | None]:
-    """For each entry, None if its id and its idempotency key are not those of one before it."""
-    return _untaken(entries, set(), set())
-
-
-def _free(db: apsw.Connection, entries: Sequence[Entry]) -> list[Taken | None]:
-    """For each entry, None if its id and its idempotency key are not those of one before it or in the log."""
-    ids = msgspec.json.encode([entry.id for entry in entries]).decode()
-    keys = {
-        (entry.tenant, entry.answered.key)
-        for entry in entries
-        if entry.answered is not None
-        and db.execute(_ANSWERED, (entry.tenant, entry.answered.key)).get is not None
-    }
-    return _untaken(entries, {id_ for (id_,) in rows.fetched(db, _KNOWN, (ids,))}, keys)
-
-
-def _untaken(entries: Sequence[Entry], ids: set[str], keys: set[tuple[str, str]]) -> list[Taken | None]:
-    free: list[Taken | None] = []
-    for entry in entries:
-        key = None if entry.answered is None else (entry.tenant, entry.answered.key)
-        if entry.id in ids:
-            free.append(Taken(f"`{rows.shown(entry.id)}` is recorded already: ask for that record"))
-        elif key is not None and key in keys:
-            free.append(Taken("the idempotency key was answered already: ask for that answer"))
-        else:
-            free.append(None)
-            ids.add(entry.id)
-            if key is not None:
-                keys.add(key)
-    return free
-
-
-class _Beside(Struct, frozen=True):
-    """What is written beside the leaves of a batch, as rows; of each grant's key the last."""
-
-    records: list[rows.Columns]
-    terms: list[tuple[bytes, int]]
-    grants: list[rows.Columns]
-    answers: list[rows.Columns]
-
-    @classmethod
-    def of(cls, first: int, entries: Sequence[Entry]) -> "_Beside":
-        beside = cls([], [], [], [])
-        grants: dict[tuple[str, str], rows.Columns] = {}
-        for number, entry in enumerate(entries, first):
-            beside.records.append(rows.record(number, entry))
-            beside.terms.extend((term, number) for term in {*entry.terms})
-            if entry.grant is not None:
-                grants[entry.tenant, entry.grant.key] = rows.grant(number, entry, entry.grant)
-            if entry.answered is not None:
-                beside.answers.append(rows.answered(number, entry, entry.answered))
-        beside.grants.extend(grants.values())
-        return beside
-
-    def write(self, db: apsw.Connection) -> None:
-        for text, given in (
-            (_INSERT_RECORD, self.records),
-            ("INSERT INTO terms VALUES (?, ?)", self.terms),
-            (_INSERT_GRANT, self.grants),
-            (_INSERT_ANSWERED, self.answers),
-        ):
-            if given:
-                db.executemany(text, given)
-
-    def compare(self, db: apsw.Connection) -> None:
-        """Raises `Damaged` if it is not stored as it was given. A record's row has its terms too."""
-        between = (self.records[0][0], self.records[-1][0])
-        if db.execute(_SELECT_RECORDS, between).fetchall() != self.records:
-            raise Damaged("a record is not stored as it was given: nothing is signed, run an audit")
-        for text, given in ((_SELECT_GRANT, self.grants), (_SELECT_ANSWERED, self.answers)):
-            for row in given:
-                if db.execute(text, row[:2]).fetchone() != row:
-                    raise Damaged("a grant or an answer is not stored as it was given: nothing is signed")
-
-
 def _flushed(db: apsw.Connection) -> None:
     """What is read from here on comes from the file, not from what SQLite still has in memory."""
     db.cache_flush()
@@ -357,7 +308,7 @@ def _closed(db: apsw.Connection) -> None:
 
 
 def _forgotten(db: apsw.Connection, number: int) -> bool:
-    row = db.execute(_SELECT_RECORDS, (number, number)).fetchone()
+    row = db.execute(SELECT_RECORDS, (number, number)).fetchone()
     if row is None or (row[5] is None and not row[6]):
         return False
     rows.whole("record", row)
@@ -367,14 +318,3 @@ def _forgotten(db: apsw.Connection, number: int) -> bool:
     new = rows.forgotten(row)
     db.execute("UPDATE records SET sealed = NULL, terms = ?, mark = ? WHERE number = ?", (*new[6:], number))
     return True
-
-
-# only names of columns that are constants are put into the texts
-_INSERT_RECORD = f"INSERT INTO records ({rows.RECORD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-_INSERT_GRANT = f"INSERT OR REPLACE INTO grants ({rows.GRANT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-_INSERT_ANSWERED = f"INSERT INTO answered ({rows.ANSWERED}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-_SELECT_RECORDS = f"SELECT {rows.RECORD} FROM records WHERE number BETWEEN ? AND ? ORDER BY number"  # noqa: S608
-_SELECT_GRANT = f"SELECT {rows.GRANT} FROM grants WHERE tenant = ? AND key = ?"  # noqa: S608
-_SELECT_ANSWERED = f"SELECT {rows.ANSWERED} FROM answered WHERE tenant = ? AND key = ?"  # noqa: S608
-_KNOWN = "SELECT id FROM records WHERE id IN (SELECT value FROM json_each(?))"
-_ANSWERED = "SELECT 1 FROM answered WHERE tenant = ? AND key = ?"
