@@ -16,8 +16,8 @@ from tests.service.conftest import FABLE, Hands
 
 from carnet.cli import main
 from carnet.model.transaction import read_transaction
-from carnet.service.determine import Request
 from carnet.service.node import Node
+from carnet.service.request import Request
 from carnet.store.approvers import make_approver, open_approver
 from carnet.store.policies import default_policy
 from carnet.store.shelves import load_rulebook

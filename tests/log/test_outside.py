@@ -110,20 +110,20 @@ def test_what_is_private_is_only_in_an_export_that_was_asked_to_have_it(house, c
     assert [name for name in names if name.startswith(("laws/", "private/", "policies/", "builds/"))] == []
 
 
-@pytest.mark.parametrize(("first", "stop"), [(0, 1), (3, 7), (8, 9), (0, 9)])
+@pytest.mark.parametrize(("first", "stop"), [(0, 1), (3, 7), (9, 10), (0, 10)])
 def test_any_range_verifies(house, carnet, first, stop):
     file = f"{first}.zip"
     done = carnet("log", "export", "--data", house.data, "--out", file, "--from", first, "--to", stop)
     assert done.exit_code == 0, done.output
     said = json.loads(carnet("log", "verify", file, "--key", key_of(house), "--json").output)
-    assert (said["first"], said["stop"], said["size"]) == (first, stop, 9)
+    assert (said["first"], said["stop"], said["size"]) == (first, stop, 10)
 
 
-@pytest.mark.parametrize("ends", [(3, 3), (5, 4), (0, 10), (9, 9), (20, 30)])
+@pytest.mark.parametrize("ends", [(3, 3), (5, 4), (0, 11), (10, 10), (20, 30)])
 def test_a_range_that_is_not_there_is_refused(house, carnet, tmp_path, ends):
     done = carnet("log", "export", "--data", house.data, "--out", "x.zip", "--from", ends[0], "--to", ends[1])
     assert done.exit_code == 2
-    assert "no range of a log of `9` records" in done.output
+    assert "no range of a log of `10` records" in done.output
     assert not (tmp_path / "x.zip").exists()
 
 
@@ -251,13 +251,13 @@ def test_a_cosigned_checkpoint_is_used_while_it_covers_what_is_asked(house, carn
     cosign(house, KEY)
     with house.open() as node:
         house.record(node, id="later")
-    carnet("log", "export", "--data", house.data, "--out", "early.zip", "--to", 9)
+    carnet("log", "export", "--data", house.data, "--out", "early.zip", "--to", 10)
     carnet("log", "export", "--data", house.data, "--out", "late.zip")
     sizes = {}
     for file in ("early.zip", "late.zip"):
         with mapped(Path(file)) as view:
             sizes[file] = Export(Archive(view)).manifest.size
-    assert sizes == {"early.zip": 9, "late.zip": 10}
+    assert sizes == {"early.zip": 10, "late.zip": 11}
     witness = ("--witness", str(KEY.verifier))
     assert carnet("log", "verify", "early.zip", "--key", key_of(house), *witness).exit_code == 0
     assert carnet("log", "verify", "late.zip", "--key", key_of(house), *witness).exit_code == 5
@@ -273,21 +273,21 @@ def test_a_later_export_has_to_begin_with_what_was_kept(house, carnet, tmp_path,
             for number in range(6):
                 other.record(node, id=f"{name}-{number}")
         carnet("log", "export", "--data", data, "--out", f"{name}-all.zip")
-        for first in (5, 9, 12):
+        for first in (5, 10, 12):
             done = carnet("log", "export", "--data", data, "--out", f"{name}-{first}.zip", "--from", first)
             assert done.exit_code == 0, done.output
     older = ("--key", key, "--older", "all.zip")
-    for name in ("later-all.zip", "later-5.zip", "later-9.zip", "forked-9.zip"):
+    for name in ("later-all.zip", "later-5.zip", "later-10.zip", "forked-10.zip"):
         assert carnet("log", "verify", name, *older).exit_code == 0
     done = carnet("log", "verify", "later-12.zip", *older)
     assert done.exit_code == 5
-    assert "ask for one from record `9` on" in done.output
+    assert "ask for one from record `10` on" in done.output
     older = ("--key", key, "--older", "later-all.zip")
-    for name in ("forked-all.zip", "forked-9.zip", "forked-12.zip"):
+    for name in ("forked-all.zip", "forked-10.zip", "forked-12.zip"):
         done = carnet("log", "verify", name, *older)
         assert done.exit_code == 5
         assert "forked or changed" in done.output
-    assert carnet("log", "verify", "later-9.zip", *older).exit_code == 0
+    assert carnet("log", "verify", "later-10.zip", *older).exit_code == 0
     assert carnet("log", "verify", "all.zip", *older).exit_code == 5
 
 

@@ -55,22 +55,22 @@ def test_a_log_behind_its_witness_takes_nothing_until_it_is_continued(house, car
         assert isinstance(witnessed(house, url), Cosigned)
         done = restore(carnet, "--witnesses", listed(tmp_path, url))
     assert (
-        "it is behind, the witness `witness.example/w1` has seen 10 records and the log has 9" in done.output
+        "it is behind, the witness `witness.example/w1` has seen 11 records and the log has 10" in done.output
     )
     other = House(tmp_path / "back")
     other.hands = house.hands
-    with pytest.raises(Damaged, match="has `9` records and had `10`"):
+    with pytest.raises(Damaged, match="has `10` records and had `11`"):
         other.open()
     assert carnet("log", "audit", "--data", "back").exit_code == 0
 
     done = carnet("log", "continue", "--as", "carnet.example/second", "--data", "back", "--json")
     assert done.exit_code == 0, done.output
     said = json.loads(done.output)
-    assert (said["before"], said["size"], said["index"]) == (keys[0].name, 9, 9)
+    assert (said["before"], said["size"], said["index"]) == (keys[0].name, 10, 10)
     with other.open() as node:
         made = other.record(node, OPUS, id="again")
     with seen(tmp_path / "back") as now:
-        assert now.reading.of_id("default", made.id).index == 10
+        assert now.reading.of_id("default", made.id).index == 11
     carnet("log", "export", "--data", "back", "--out", "back.zip")
     done = carnet("log", "verify", "back.zip", "--key", said["key"])
     assert done.exit_code == 0, done.output
@@ -96,7 +96,7 @@ def test_a_log_that_was_put_back_by_hand_is_found_by_its_witness(house, carnet, 
     carnet("log", "prove", house.made[0].id, "--data", house.data, "--out", "late.tlog-proof")
     done = carnet("log", "audit", "--data", tmp_path / "before", "--older", "late.tlog-proof")
     assert done.exit_code == 5
-    assert "the log has 9 records and had 10" in done.output
+    assert "the log has 10 records and had 11" in done.output
 
 
 def test_a_fork_is_put_back_and_takes_nothing(house, carnet, tmp_path, memory):
@@ -113,7 +113,7 @@ def test_a_fork_is_put_back_and_takes_nothing(house, carnet, tmp_path, memory):
         backup(carnet, house, "copy", "--with-keys")
         done = restore(carnet, "--witnesses", listed(tmp_path, url))
     assert "that are not the log's" in done.output
-    with pytest.raises(Damaged, match="has others than the `11` records"):
+    with pytest.raises(Damaged, match="has others than the `12` records"):
         House(tmp_path / "back").open()
 
 
@@ -147,7 +147,7 @@ def test_a_checkpoint_that_was_kept_says_so_too(house, carnet, tmp_path):
     carnet("log", "export", "--data", house.data, "--out", "late.zip")
     assert "behind" not in restore(carnet, "--older", "early.tlog-proof", to="early").output
     done = restore(carnet, "--older", "late.zip")
-    assert "a checkpoint of `10` records was kept" in done.output
+    assert "a checkpoint of `11` records was kept" in done.output
     with pytest.raises(Damaged):
         House(tmp_path / "back").open()
     stranger = House(tmp_path / "stranger")

@@ -10,9 +10,9 @@ import pytest
 from tests.log.conftest import OPUS, House
 
 from carnet.model.errors import InputError
-from carnet.model.time import instant
+from carnet.model.time import ZONES, instant
 from carnet.service.grants import Selector
-from carnet.service.retention import held, released, surveyed
+from carnet.service.retention import every, held, released, surveyed, writing
 from carnet.store.policies import default_policy
 
 DAY = dt.timedelta(days=1)
@@ -49,16 +49,38 @@ def test_a_grant_runs_until_its_recorded_end_and_five_years_from_there(data):
         assert until > data.hands.at
 
 
-def test_a_grant_whose_end_was_not_recorded_is_over_with_the_next_epoch(data):
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+def test_a_grant_is_over_with_its_node_and_its_time_runs_from_there(data, how):
     with data.open() as node:
         data.record(node, id="zoe.example", us_status="citizen")
+        assert states(node, data.hands.at) == ["running"]
+        if how == "killed":
+            node.grants.stop = list
+    ended = data.hands.at
     data.hands.go(86_400)
+    with data.open() as node:
+        (due,) = survey(node, data.hands.at)
+        assert due.standing.state == "kept"
+        day = (ended if how == "stopped" else data.hands.at).astimezone(ZONES["us"]).date()
+        assert due.standing.until.date() == day.replace(year=day.year + 5) + dt.timedelta(days=1)
+
+
+def test_a_grant_of_a_node_that_was_killed_is_over_once_somebody_else_has_its_log(data):
+    with data.open() as node:
+        data.record(node, id="zoe.example", us_status="citizen")
+        node.grants.stop = list
+    for _ in range(2):
+        with writing(data.data) as (_, log), log.reading() as reading:
+            assert [type(leaf).__name__ for _, leaf in every(reading)] == ["Determined", "AllEnded"]
+
+
+def test_a_new_epoch_ends_a_grant_and_its_time_runs_from_there(data):
     policy = msgspec.structs.replace(default_policy(), name="other")
-    other = House(data.data, policy=policy)
-    other.hands = data.hands
-    with other.open() as node:
-        assert states(node, data.hands.at)[0] == "running"
-        other.record(node, OPUS, id="dee.example")
+    with data.open() as node:
+        data.record(node, id="zoe.example", us_status="citizen")
+        data.hands.go(3600)
+        node.enter(node.determiner.law.rulebook, policy)
+        data.record(node, OPUS, id="dee.example")
         assert states(node, data.hands.at)[0] == "kept"
 
 

@@ -72,11 +72,16 @@ def determined(**given):
             "product": "anthropic/claude-mythos-5",
             "form": "hosted",
             "controlled": True,
+            "purpose": "use",
             "surface": "api",
+            "done": (),
             "action": "serve",
             "reason": "permitted",
+            "fallback": None,
+            "grant": leaf.Given("2026-07-13T14:00:00Z"),
             "determination": record(),
             "policy": digest("policy"),
+            "build": digest("build"),
             "commitment": digest("commitment"),
             "evidence": (Reference("document_check", "S3", "2027-06-01T00:00:00Z"),),
             "lists": {"us.directive.2026-06-12.models": digest("models")},
@@ -99,8 +104,14 @@ def uses(*counted, **given):
     )
 
 
-def ended(**given):
-    return leaf.Ended(**{**head(id="rec-3"), "tenant": "acme", "grant": "rec-1", "why": "epoch", **given})
+def all_ended(**given):
+    return leaf.AllEnded(**{**head(id="rec-3"), "why": "epoch", **given})
+
+
+def revoked(*grants, **given):
+    return leaf.Revoked(
+        **{**head(id="rec-4"), "tenant": "acme", "selector": digest("selector"), "grants": grants, **given}
+    )
 
 
 def hold(**given):
@@ -145,8 +156,8 @@ def one_of_each():
     return {
         "determination": determined(),
         "uses": uses(),
-        "ended": ended(),
-        "revoked": leaf.Revoked(**head(id="rec-4"), tenant="acme", selector=digest("selector"), count=2),
+        "all_ended": all_ended(),
+        "revoked": revoked("rec-0", "rec-1"),
         "keys_rotated": leaf.KeysRotated(
             **head(id="rec-5"),
             role="log",

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.records.makers import AT, KINDS, SUBJECT, determined, one_of_each, record, uses
+from tests.records.makers import AT, KINDS, determined, one_of_each, record, revoked, uses
 
 from carnet.model import leaf
 from carnet.model.errors import Malformed
-from carnet.model.leaf import Reference, Use, canonical, instant_text, read, references
+from carnet.model.leaf import MOST_REVOKED, Reference, Use, canonical, instant_text, read, references
 
 EACH = one_of_each()
 INSTANTS = st.datetimes(dt.datetime(2000, 1, 1), dt.datetime(2100, 1, 1), timezones=st.just(dt.UTC)).map(  # noqa: DTZ001 -- the strategy adds the zone
@@ -76,7 +76,7 @@ def test_the_most_uses_with_the_longest_ids_are_a_leaf():
 )
 def test_an_unknown_format_is_refused_and_the_known_ones_named(number, said):
     with pytest.raises(Malformed, match=said) as raised:
-        read(changed("ended", format=number))
+        read(changed("all_ended", format=number))
     assert "only `1`" in str(raised.value)
     assert "newer" in str(raised.value)
 
@@ -93,9 +93,9 @@ def test_an_unknown_format_is_said_to_be_one_whatever_else_is_in_the_leaf():
         b"[]",
         b"null",
         b'{"format":1',
-        b'{"kind":"ended"}',
+        b'{"kind":"all_ended"}',
         b"\xff\xfe",
-        b'{"format":1.5,"kind":"ended"}',
+        b'{"format":1.5,"kind":"all_ended"}',
         b'{"format":true}',
         b"[" * 60_000,
         b'{"format":1,"x":' + b"[" * 60_000,
@@ -111,22 +111,22 @@ def test_what_is_no_leaf_is_malformed(data):
 @pytest.mark.parametrize(
     ("kind", "given"),
     [
-        ("ended", {"kind": "head"}),
-        ("ended", {"kind": "Ended"}),
-        ("ended", {"nationality": "FR"}),
-        ("ended", {"id": ""}),
-        ("ended", {"id": "two words"}),
-        ("ended", {"id": "rec-1\n"}),
-        ("ended", {"at": "2026-06-13"}),
-        ("ended", {"at": "2026-06-13T14:00:00+00:00"}),
-        ("ended", {"at": "2026-06-13T14:00:00.500000z"}),
-        ("ended", {"at": "2026-06-13T14:00:00.000000Z"}),
-        ("ended", {"at": "2026-06-13T10:00:00-04:00"}),
-        ("ended", {"at": "2026-13-01T00:00:00Z"}),
-        ("ended", {"boot": -1}),
-        ("ended", {"boot": 2**63}),
-        ("ended", {"boot": "1"}),
-        ("ended", {"why": "because"}),
+        ("all_ended", {"kind": "head"}),
+        ("all_ended", {"kind": "AllEnded"}),
+        ("all_ended", {"nationality": "FR"}),
+        ("all_ended", {"id": ""}),
+        ("all_ended", {"id": "two words"}),
+        ("all_ended", {"id": "rec-1\n"}),
+        ("all_ended", {"at": "2026-06-13"}),
+        ("all_ended", {"at": "2026-06-13T14:00:00+00:00"}),
+        ("all_ended", {"at": "2026-06-13T14:00:00.500000z"}),
+        ("all_ended", {"at": "2026-06-13T14:00:00.000000Z"}),
+        ("all_ended", {"at": "2026-06-13T10:00:00-04:00"}),
+        ("all_ended", {"at": "2026-13-01T00:00:00Z"}),
+        ("all_ended", {"boot": -1}),
+        ("all_ended", {"boot": 2**63}),
+        ("all_ended", {"boot": "1"}),
+        ("all_ended", {"why": "because"}),
         ("determination", {"event": "FR"}),
         ("determination", {"subject": "somebody"}),
         ("determination", {"subject": "a" * 32 + "\n"}),
@@ -277,7 +277,23 @@ def test_an_approval_covers_every_part_of_the_order():
     assert order.text.endswith("\n")
 
 
-def test_only_what_was_served_was_granted():
-    assert determined(action="serve").granted
-    assert not any(determined(action=other).granted for other in ("ask", "fall_back", "refuse", "cut"))
-    assert SUBJECT in canonical(determined()).decode()
+@pytest.mark.parametrize(
+    "other", [{"action": "ask"}, {"action": "cut"}, {"purpose": "inquiry"}, {"controlled": False}]
+)
+def test_only_a_served_use_of_a_controlled_item_has_a_grant(other):
+    assert canonical(determined(grant=None, **other))
+    with pytest.raises(Malformed, match="has a grant and is no served use"):
+        determined(**other)
+
+
+def test_a_revocation_of_the_most_grants_with_the_longest_ids_fits_a_leaf():
+    ids = [f"{number:0100d}" for number in range(MOST_REVOKED)]
+    assert read(canonical(revoked(*ids))).grants == tuple(ids)
+    with pytest.raises(Malformed):
+        canonical(revoked(*ids, "1" * 100))
+
+
+def test_tasks_that_were_done_are_in_order_each_once():
+    assert canonical(determined(done=("notify", "sign")))
+    with pytest.raises(Malformed, match="`done` is not in order"):
+        determined(done=("sign", "notify"))

@@ -15,6 +15,7 @@ from carnet.store import vault, vault_parts
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "records.md").read_text("utf-8")
 NESTED = {
     "### The legal answer": (RecordedDetermination, "field"),
+    "### The grant": (leaf.Given, "field"),
     "### Evidence": (leaf.Reference, "field"),
     "## `uses`": (leaf.Use, "field of a use"),
     "## `shredded` order": (leaf.Order, "field of an order"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.records.makers import SUBJECT, determined
 
 from carnet.engine.decide import decide
-from carnet.model.leaf import Reference, canonical, instant_text, references
+from carnet.model.leaf import Given, Reference, canonical, instant_text, references
 from carnet.model.recorded import recorded
 from carnet.model.transaction import Exporter, Item, Parties, Party, Transaction
 from carnet.model.written import Fact, SetFact, StatusSince
@@ -117,6 +117,8 @@ def leaf_of(transaction, salt):
         form=transaction.item.form,
         action=action.kind,
         reason=action.reason,
+        fallback=action.fallback,
+        grant=Given(recorded(found).good_until) if action.kind == "serve" else None,
         determination=recorded(found),
         policy=digest(POLICY),
         commitment=commitment(salt, private),

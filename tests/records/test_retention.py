@@ -6,10 +6,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.records.makers import SUBJECT, determined, ended, hold, record, released, uses
+from tests.records.makers import SUBJECT, all_ended, determined, hold, record, released, revoked, uses
 
 from carnet.model.errors import Malformed
-from carnet.model.leaf import Use
+from carnet.model.leaf import Given, Use
 from carnet.model.retention import Course, Standing, course, holds, is_held, kept_until, standing, terminated
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -149,8 +149,9 @@ def test_the_course_of_a_record_comes_from_the_leaves_about_it():
     later = [
         uses(Use("rec-0", 1, "2030-01-01T00:00:00Z"), Use("rec-1", 3, "2026-06-20T00:00:00Z")),
         uses(Use("rec-1", 1, "2026-06-18T00:00:00Z")),
-        ended(grant="rec-0", at="2031-01-01T00:00:00Z"),
-        ended(at="2026-06-19T00:00:00Z"),
+        revoked("rec-0", at="2026-06-15T00:00:00Z"),
+        revoked("rec-0", "rec-1", at="2026-06-19T00:00:00Z"),
+        all_ended(at="2031-01-01T00:00:00Z"),
         hold(),
     ]
     reported = dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
@@ -165,8 +166,17 @@ def test_the_course_of_a_record_comes_from_the_leaves_about_it():
     )
 
 
+def test_whichever_end_of_a_grant_comes_first_counts():
+    without = determined(grant=Given(None))
+    assert terminated(course(without, []), LATE) is None
+    first = course(without, [all_ended(at="2026-08-01T00:00:00Z")])
+    assert terminated(first, LATE) == dt.datetime(2026, 8, 1, tzinfo=dt.UTC)
+    late = course(determined(), [all_ended(at="2026-08-01T00:00:00Z")])
+    assert terminated(late, LATE) == dt.datetime(2026, 7, 13, 14, tzinfo=dt.UTC)
+
+
 def test_a_refusal_without_an_end_has_a_course_of_its_own():
-    found = course(determined(action="refuse", determination=record(good_until=None)), [])
+    found = course(determined(action="refuse", grant=None, determination=record(good_until=None)), [])
     assert terminated(found, LATE) == dt.datetime(2026, 6, 13, 14, tzinfo=dt.UTC)
 
 

@@ -14,6 +14,7 @@ import apsw
 import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from tests.faults.counts import counted
 from tests.records import makers
 from tests.records.makers import APPROVERS, FIRST, SECOND, SUBJECT, both, shredded
 from tests.records.shredding import OVER
@@ -441,6 +442,6 @@ def test_a_shred_that_was_killed_at_any_time_is_done_or_not_done(tmp_path):
                 time.sleep(1.2 * lasts * turn / 20)
                 child.kill()
         came[left(path, sealed, wrapped)] += 1
-    print(f"killed 20 times: {came[True]} not done, {came[False] - 1} done")
+    counted("a shred killed", ends=20, not_done=came[True], done=came[False] - 1, lost=0)
     assert came[True] + came[False] == 21
     assert came[False] >= 1

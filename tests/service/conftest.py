@@ -7,8 +7,8 @@ import pytest
 
 from carnet.model.transaction import read_transaction
 from carnet.service.clock import Clock
-from carnet.service.determine import Request
 from carnet.service.node import Node
+from carnet.service.request import Request
 from carnet.store.policies import default_policy
 from carnet.store.shelves import load_rulebook
 

@@ -1,6 +1,7 @@
 """A determination on a real node: what is recorded before it takes effect, which grants are given and end."""
 
 import datetime as dt
+from concurrent.futures import Future
 
 import pytest
 
@@ -8,6 +9,7 @@ from carnet.engine.decide import decide
 from carnet.model import leaf as leaves
 from carnet.model.errors import InputError, Unavailable
 from carnet.model.recorded import recorded
+from carnet.service import grants
 from carnet.service.grants import Selector
 from carnet.store.policies import default_policy
 from carnet.store.vault_parts import committed
@@ -27,7 +29,10 @@ def record_of(node, found, tenant="t1"):
 
 
 def leaf_at(node, receipt):
-    index = receipt.result(20).index
+    return leaf_number(node, receipt.result(20).index)
+
+
+def leaf_number(node, index):
     with node.log.reading() as reading:
         return leaves.read(reading.record(index).leaf)
 
@@ -127,9 +132,9 @@ def test_a_revocation_ends_what_it_selects_at_once_and_is_recorded(node, asked):
     determined(node, asked(**CITIZEN))
     other, _ = determined(node, asked(**{**CITIZEN, "id": "eve"}))
     subject = record_of(node, other).subject
-    count, receipt = node.grants.revoke("t1", Selector(subject=subject))
+    count, (receipt,) = node.grants.revoke("t1", Selector(subject=subject))
     assert count == 1
-    assert leaf_at(node, receipt).count == 1
+    assert leaf_at(node, receipt).grants == (other.id,)
     assert node.determiner.use("t1", asked(**CITIZEN)) is not None
     assert node.determiner.use("t1", asked(**{**CITIZEN, "id": "eve"})) is None
     assert node.grants.revoke("t2", Selector())[0] == 0
@@ -148,9 +153,14 @@ def test_a_new_policy_is_a_new_epoch_and_ends_every_grant(node, asked, rulebook)
     determined(node, asked(**CITIZEN))
     policy = msgspec.structs.replace(default_policy(), name="other")
     assert node.enter(rulebook, policy) == 2
-    assert node.enter(rulebook, policy) == 2
     assert node.determiner.use("t1", asked(**CITIZEN)) is None
     assert determined(node, asked(**CITIZEN))[0].epoch == 2
+    assert node.enter(rulebook, policy) == 2
+    assert node.determiner.use("t1", asked(**CITIZEN)) is not None
+    with node.log.reading() as reading:
+        kinds = [leaves.read(reading.record(number).leaf) for number in range(reading.size)]
+    assert [type(leaf).__name__ for leaf in kinds] == ["Determined", "AllEnded", "Determined"]
+    assert kinds[1].why == "epoch"
 
 
 def test_nothing_that_is_not_durable_is_granted(node, asked):
@@ -179,7 +189,45 @@ def test_a_start_goes_on_and_grants_are_to_be_given_again(opened, asked, hands):
     with opened() as node:
         assert record_of(node, first) is not None
         assert node.determiner.use("t1", asked(**CITIZEN)) is None
-        assert determined(node, asked(**CITIZEN))[1].index == 1
+        assert determined(node, asked(**CITIZEN))[1].index == 2
+        assert leaf_number(node, 1).why == "stopped"
+
+
+def test_the_grants_of_a_node_that_was_killed_are_over_at_the_next_start(opened, asked, hands):
+    with opened() as node:
+        determined(node, asked(**CITIZEN))
+        node.grants.stop = list  # as if it had no time to
+    hands.go(60)
+    with opened() as node:
+        assert leaf_number(node, 1).why == "found"
+        assert determined(node, asked("anthropic/claude-opus-4-8"))[1].index == 2
+    with opened() as node:
+        assert determined(node, asked("anthropic/claude-opus-4-8"))[1].index == 3
+
+
+def test_a_revocation_that_could_not_be_recorded_is_recorded_later(node, asked, monkeypatch):
+    found, _ = determined(node, asked(**CITIZEN))
+    refused = Future()
+    refused.set_exception(Unavailable("this is a test"))
+    with monkeypatch.context() as patch:
+        patch.setattr(node.log, "submit", lambda entry: refused)
+        assert node.grants.revoke("t1", Selector())[0] == 1
+        (again,) = node.grants.flush()
+        assert again.exception() is not None
+    assert node.determiner.use("t1", asked(**CITIZEN)) is None
+    (receipt,) = node.grants.flush()
+    assert leaf_at(node, receipt).grants == (found.id,)
+    assert node.grants.flush() == []
+
+
+def test_a_revocation_of_many_grants_is_recorded_in_parts(node, asked):
+    for number in range(3):
+        determined(node, asked(**{**CITIZEN, "id": f"zoe-{number}"}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grants, "MOST_REVOKED", 2)
+        count, receipts = node.grants.revoke("t1", Selector())
+    assert count == 3
+    assert [len(leaf_at(node, receipt).grants) for receipt in receipts] == [2, 1]
 
 
 def test_a_use_is_now_and_an_inquiry_is_whenever_and_lets_nobody_in(node, asked, hands):

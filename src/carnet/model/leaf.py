@@ -29,6 +29,9 @@ MOST_BYTES = 65_535
 MOST_USES = 350
 """Grants that one leaf counts the uses of: with ids of 100 signs it stays below `MOST_BYTES`."""
 
+MOST_REVOKED = 500
+"""Grants that one leaf revokes, for the same reason."""
+
 _END = r"(?![\s\S])"
 """The end of a text; `$` would let a last newline through."""
 
@@ -49,7 +52,8 @@ Retention = Literal["ear", "ofac"]
 read (`carnet.model.retention`)."""
 
 Source = Literal["operator", "self_attestation", "employer_attestation", "document_check", "credential"]
-Ending = Literal["good_until", "stale", "revoked", "epoch", "replaced", "given_up"]
+Purpose = Literal["use", "inquiry"]
+Ending = Literal["epoch", "stopped", "found"]
 Role = Literal["log", "witness", "bundle", "subjects", "index", "api"]
 Manner = Literal["formal", "informal", "own"]
 
@@ -76,12 +80,20 @@ class Reference(Struct, frozen=True, order=True, forbid_unknown_fields=True):
     until: str | None
 
 
+class Given(Struct, frozen=True, forbid_unknown_fields=True):
+    """The grant that a decision gave. It ends at `until` at the latest, where that is set."""
+
+    until: str | None
+
+
 class Determined(Head, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="determination"):
     """A decision and what the door did about it.
 
-    `subject` is a pseudonym. `event` and `form` are None where they were not known. `commitment` is
-    HMAC-SHA256 of the private part under the salt in it. `lists` are those that the rules can read for this
-    item and event, by id, with their digests, whoever asks.
+    `subject` is a pseudonym. `event` and `form` are None where they were not known. `fallback` is the product
+    that was offered instead, `done` are the tasks of the determination that were on record as done, `grant`
+    is None where nobody was let at anything: an inquiry never gives one. `build` is the digest of the program
+    that decided. `commitment` is HMAC-SHA256 of the private part under the salt in it. `lists` are those that
+    the rules can read for this item and event, by id, with their digests, whoever asks.
     """
 
     tenant: Tenant
@@ -91,20 +103,20 @@ class Determined(Head, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
     product: Name | None
     form: Word | None
     controlled: bool
+    purpose: Purpose
     surface: Word
+    done: tuple[Name, ...]
     action: Word
     reason: Word
+    fallback: Name | None
+    grant: Given | None
     determination: RecordedDetermination
     policy: Digest
+    build: Digest
     commitment: Digest
     evidence: tuple[Reference, ...]
     lists: Mapping[Name, Digest]
     retention: Retention
-
-    @property
-    def granted(self) -> bool:
-        """Whether it let somebody at the item: then the transaction goes on until the grant ends."""
-        return self.action == "serve"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -113,8 +125,16 @@ class Determined(Head, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
                 f"`{self.determination.format}` is not the format of a determination: "
                 f"leaves of format {FORMAT} hold `{recorded.FORMAT}`"
             )
+        if self.grant is not None:
+            _check_instant(self.grant.until)
+            if (self.purpose, self.action, self.controlled) != ("use", "serve", True):
+                raise Malformed(
+                    f"the leaf `{self.id}` has a grant and is no served use of a controlled item: "
+                    "whoever wrote it was not Carnet, trust none of it"
+                )
         for each in self.evidence:
             _check_instant(each.until)
+        _check_sorted("done", [(each,) for each in self.done])
         _check_sorted("evidence", [(each.source, each.level) for each in self.evidence])
 
 
@@ -142,20 +162,25 @@ class Uses(Head, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="use
         _check_sorted("uses", [(use.grant,) for use in self.uses])
 
 
-class Ended(Head, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ended"):
-    """A grant ended, and why."""
+class AllEnded(Head, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="all_ended"):
+    """All grants that this log gave before are over: a new `epoch`, or the node `stopped`; or it was `found`
+    later that it had, and then they ended at some time before. A grant that ends at its own `until` has no
+    record of that."""
 
-    tenant: Tenant
-    grant: Id
     why: Ending
 
 
 class Revoked(Head, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="revoked"):
-    """Grants were revoked: the digest of what selected them, and how many they were."""
+    """Grants were revoked: the digest of what selected them, and which they are, in order; none if there were
+    none. One revocation of more than `MOST_REVOKED` has several leaves."""
 
     tenant: Tenant
     selector: Digest
-    count: Count
+    grants: Annotated[tuple[Id, ...], Meta(max_length=MOST_REVOKED)]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_sorted("grants", [(each,) for each in self.grants])
 
 
 class KeysRotated(Head, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="keys_rotated"):
@@ -245,7 +270,16 @@ class Noticed(Head, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
 
 
 Leaf = (
-    Determined | Uses | Ended | Revoked | KeysRotated | Held | HoldReleased | Shredded | Continued | Noticed
+    Determined
+    | Uses
+    | AllEnded
+    | Revoked
+    | KeysRotated
+    | Held
+    | HoldReleased
+    | Shredded
+    | Continued
+    | Noticed
 )
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 from msgspec import Struct
 
 from carnet.model.errors import Malformed
-from carnet.model.leaf import Determined, Ended, Held, HoldReleased, Leaf, Retention, Uses
+from carnet.model.leaf import AllEnded, Determined, Held, HoldReleased, Leaf, Retention, Revoked, Uses
 from carnet.model.time import ZONES, instant, midnight, years_after
 
 EAR_YEARS = 5
@@ -49,21 +49,21 @@ class Standing(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def course(record: Determined, later: Iterable[Leaf], *, reported: dt.datetime | None = None) -> Course:
-    """The course of a record. `later` are leaves of its log; those about other records are passed over."""
+    """The course of a record. `later` are the leaves of its log after it; those about others pass."""
     ended: list[dt.datetime] = []
     used: list[dt.datetime] = []
     for leaf in later:
-        if isinstance(leaf, Ended) and leaf.grant == record.id:
+        if isinstance(leaf, AllEnded) or (isinstance(leaf, Revoked) and record.id in leaf.grants):
             ended.append(instant(leaf.at))
         elif isinstance(leaf, Uses):
             used += [instant(use.last) for use in leaf.uses if use.grant == record.id]
-    good_until = record.determination.good_until
+    until = None if record.grant is None else record.grant.until
     return Course(
         retention=record.retention,
         decided=instant(record.at),
-        granted=record.granted,
-        good_until=None if good_until is None else instant(good_until),
-        ended=max(ended, default=None),
+        granted=record.grant is not None,
+        good_until=None if until is None else instant(until),
+        ended=min(ended, default=None),
         last_use=max(used, default=None),
         reported=reported,
     )
@@ -72,11 +72,11 @@ def course(record: Determined, later: Iterable[Leaf], *, reported: dt.datetime |
 def terminated(of: Course, now: dt.datetime) -> dt.datetime | None:
     """The latest event that the time of a record runs from; None while its transaction goes on.
 
-    No grant outlives its `good_until`, so one whose end was never recorded ended by then at the latest.
+    No grant outlives its `good_until`, whatever else is recorded of its end.
     """
     events = [of.decided, of.last_use, of.reported]
     if of.granted:
-        end = of.ended or of.good_until
+        end = min((each for each in (of.ended, of.good_until) if each is not None), default=None)
         if end is None or end > now:
             return None
         events.append(end)

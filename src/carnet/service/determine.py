@@ -2,77 +2,48 @@
 take effect. What gathers, decides, acts and records is elsewhere; HTTP is in `carnet.web`."""
 
 import datetime as dt
-from concurrent.futures import Future
-from typing import Literal
+from collections.abc import Callable
 
-import msgspec
-from msgspec import Struct
-
-from carnet.model.determination import RecordedDetermination
 from carnet.model.errors import InputError, Unavailable
 from carnet.model.leaf import instant_text
 from carnet.model.recorded import recorded
 from carnet.model.transaction import Transaction, check_transaction
-from carnet.policy.enforcement import Kind, Surface, act_on
+from carnet.policy.enforcement import act_on
 from carnet.service.clock import Clock, Instants
 from carnet.service.grants import Grant, Grants
 from carnet.service.law import Law
 from carnet.service.recording import Decided, Recorder, new_id, plain
+from carnet.service.request import Determined, Idempotent, Pending, Request
 from carnet.service.subjects import FactSource, gathered
-from carnet.store.protocols import Answered, GrantRow, Log, Receipt
+from carnet.store.protocols import GrantRow, Log
 
 MOST_AWAY = dt.timedelta(seconds=60)
 """How far the instant of a use may be from now."""
-
-
-class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is asked. A `use` happens now: it is decided at the node's own time and may become a grant. An
-    `inquiry` is decided at its own `at`, is recorded, and lets nobody at anything. `done` are `before` tasks
-    that are on record as done."""
-
-    transaction: Transaction
-    purpose: Literal["use", "inquiry"] = "use"
-    surface: Surface = "api"
-    done: tuple[str, ...] = ()
-
-
-class Determined(Struct, frozen=True, kw_only=True):
-    """What is answered: the legal answer in the form that may be kept, and what the door does. `grant` is the
-    id of the grant, given now or found; it ends at `until` at the latest, or with the epoch."""
-
-    id: str
-    determination: RecordedDetermination
-    controlled: bool
-    action: Kind
-    reason: str
-    tasks: tuple[str, ...]
-    fallback: str | None
-    grant: str | None
-    until: str | None
-    epoch: int
-
-
-class Pending(Struct, frozen=True):
-    """An answer that must not be given before `receipt` is there: until then nothing is durable."""
-
-    determined: Determined
-    receipt: "Future[Receipt]"
 
 
 class Determiner:
     """Determines for one node. Every part is handed in; `law` is exchanged whole at a new epoch."""
 
     def __init__(
-        self, law: Law, log: Log, recorder: Recorder, source: FactSource, clock: Clock, grants: Grants
+        self,
+        law: Law,
+        log: Log,
+        recorder: Recorder,
+        source: FactSource,
+        clock: Clock,
+        grants: Grants,
+        forbids: Callable[[], str | None],
     ) -> None:
         self.law, self.grants = law, grants
         self._log, self._recorder, self._source, self._clock = log, recorder, source, clock
+        self._forbids = forbids
 
-    def determine(self, tenant: str, request: Request, answered: "Idempotent | None" = None) -> Pending:
+    def determine(self, tenant: str, request: Request, answered: Idempotent | None = None) -> Pending:
         """Decide, and hand the record to the log.
 
         Raises `InputError` for a transaction that can't be true or is another tenant's, `Unavailable` where
-        nothing controlled may be served: a suspect clock, or a subject's key that can't be had.
+        nothing controlled may be served: a suspect clock, a log that was not witnessed for too long, or a
+        subject's key that can't be had.
         """
         law, now = self.law, self._clock.read()
         at = self._instant(request, now)
@@ -92,8 +63,10 @@ class Determiner:
             done=request.done,
         )
         serves = about.controlled and action.kind == "serve" and request.purpose == "use"
-        if serves and now.suspect:
-            raise Unavailable("the clock is suspect: nothing controlled is served until it is right again")
+        if now.suspect and action.kind == "serve" and request.purpose == "use":
+            self._refuse_controlled(transaction, now)
+        if serves and (why := self._forbids()) is not None:
+            raise Unavailable(why)
         id_, until = new_id(now), law.until(determination)
         grant = None
         if serves:
@@ -125,7 +98,7 @@ class Determiner:
             law=law,
             determination=determination,
             action=action,
-            surface=request.surface,
+            request=request,
             now=now,
         )
         kept = None if answered is None else answered.answered(found)
@@ -136,6 +109,8 @@ class Determiner:
 
     def use(self, tenant: str, request: Request) -> Grant | None:
         """The grant that covers this use, counted; None if it has to be determined. Raises as `determine`."""
+        if self._forbids() is not None:
+            return None
         law, now = self.law, self._clock.read()
         at = self._instant(request, now)
         transaction = gathered(request.transaction, self._source, tenant=tenant, known=now.early)
@@ -145,24 +120,22 @@ class Determiner:
         key = self._recorder.grant_key(tenant, subject, seen, about)
         return self.grants.use(tenant, key, law.epoch, now)
 
+    def _refuse_controlled(self, transaction: Transaction, now: Instants) -> None:
+        """Raises `Unavailable` for what is controlled by either clock: by one that is years off no rule may
+        be in force."""
+        for at in (now.early, now.late):
+            if self.law.about(self.law.view(transaction, at, at).values, at, at).controlled:
+                raise Unavailable(
+                    "the clock is suspect: nothing controlled is served until it is right again"
+                )
+
     def _instant(self, request: Request, now: Instants) -> dt.datetime:
         at = request.transaction.at
         if request.purpose == "inquiry":
             return at
-        if abs(at - now.wall) > MOST_AWAY:
+        if min(abs(at - now.early), abs(at - now.late)) > MOST_AWAY:
             raise InputError(
                 f"`at = {at.isoformat()}` is not now: a use is decided when it happens, "
                 'ask with `purpose = "inquiry"` about another instant'
             )
         return now.wall
-
-
-class Idempotent(Struct, frozen=True):
-    """The idempotency key of a request, and a keyed digest of its body."""
-
-    key: str
-    request: bytes
-
-    def answered(self, found: Determined) -> Answered:
-        """What is kept beside the record, in the same transaction."""
-        return Answered(key=self.key, request=self.request, status=200, body=msgspec.json.encode(found))

@@ -1,20 +1,35 @@
 """The grants that a node has given since it started: found again by what a use has to meet, counted, ended.
-They are kept in memory: after a start every use is decided anew, and what was granted is in the log."""
+They are kept in memory: after a start every use is decided anew, and what was granted is in the log, with
+what ended it: its own `until`, a revocation, or a record that all before it are over."""
 
 import datetime as dt
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from functools import partial
 from threading import Lock
 
 from msgspec import Struct
 
 from carnet.model import leaf as leaves
-from carnet.model.leaf import MOST_USES, Ended, Ending, Leaf, Revoked, Use, Uses
+from carnet.model.leaf import (
+    MOST_REVOKED,
+    MOST_USES,
+    AllEnded,
+    Determined,
+    Ending,
+    Leaf,
+    Revoked,
+    Use,
+    Uses,
+)
 from carnet.model.time import instant
 from carnet.service.clock import Clock, Instants
 from carnet.store.protocols import Entry, GrantRow, Log, Receipt
+from carnet.store.sqlite.log import SqliteLog
+
+_MOST_BACK = 1_000
 
 
 class Selector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,12 +59,6 @@ class Grant(Struct, frozen=True):
         """Whether its time is over, by the stricter clock."""
         return self.row.until is not None and instant(self.row.until) <= now.late
 
-    def ended(self, epoch: int, now: Instants) -> Ending | None:
-        """Why it has ended; None if it has not."""
-        if self.row.epoch != epoch:
-            return "epoch"
-        return "good_until" if self.over(now) else None
-
 
 class Grants:
     """The grants of one node. Several threads may use them."""
@@ -59,6 +68,8 @@ class Grants:
         self._held: dict[tuple[str, str], Grant] = {}
         self._expected: set[Grant] = set()
         self._uses: dict[Grant, tuple[int, dt.datetime]] = {}
+        self._gave = False
+        self._owed: list[Callable[[], Future[Receipt]]] = []
         self._since = clock.read().wall
 
     def __len__(self) -> int:
@@ -69,6 +80,7 @@ class Grants:
         before."""
         grant = Grant(tenant, id_, row)
         with self._lock:
+            self._gave = True
             self._expected.add(grant)
 
         def given(done: "Future[Receipt]") -> None:
@@ -87,53 +99,76 @@ class Grants:
             grant = self._held.get((tenant, key))
             if grant is None or now.suspect:
                 return None
-            why = grant.ended(epoch, now)
-            if why is None:
-                count, _ = self._uses.get(grant, (0, now.wall))
-                self._uses[grant] = count + 1, now.wall
-                return grant
-            del self._held[tenant, key]
-        self._submit(tenant, self._ended(grant, why, now))
-        return None
+            if grant.row.epoch != epoch or grant.over(now):
+                del self._held[tenant, key]
+                return None
+            count, _ = self._uses.get(grant, (0, now.wall))
+            self._uses[grant] = count + 1, now.wall
+            return grant
 
-    def revoke(self, tenant: str, selector: Selector) -> "tuple[int, Future[Receipt]]":
-        """End all that the selector takes, at once. How many, and the receipt of the record of it."""
+    def revoke(self, tenant: str, selector: Selector) -> "tuple[int, list[Future[Receipt]]]":
+        """End all that the selector takes, at once. How many, and the receipts of the record of it: what
+        can't be recorded now is over all the same, and recorded later."""
         taken = self._taken(
             grant for grant in self._all() if grant.tenant == tenant and selector.takes(grant.row)
         )
-        now = self._clock.read()
-        for grant in taken:
-            self._submit(tenant, self._ended(grant, "revoked", now))
-        at = leaves.instant_text(now.wall)
-        leaf = Revoked(
-            id=_new_id(), at=at, boot=now.boot, tenant=tenant, selector=selector.digest, count=len(taken)
-        )
-        return len(taken), self._submit(tenant, leaf)
+        ids, now = sorted(grant.id for grant in taken), self._clock.read()
+        parts = [ids[start : start + MOST_REVOKED] for start in range(0, max(1, len(ids)), MOST_REVOKED)]
+        return len(taken), [self._revoked(tenant, selector, part, now) for part in parts]
 
     def enter(self, epoch: int) -> int:
-        """End all that are of another epoch. How many."""
+        """End all that are of another epoch, with one record for all. How many."""
         taken = self._taken(grant for grant in self._all() if grant.row.epoch != epoch)
-        now = self._clock.read()
-        for grant in taken:
-            self._submit(grant.tenant, self._ended(grant, "epoch", now))
+        self._owe(partial(self._submit, "", all_ended("epoch", self._clock.read())))
         return len(taken)
 
     def flush(self) -> "list[Future[Receipt]]":
-        """Record what was counted since the last time, a leaf for each tenant and `MOST_USES` grants, and the
-        end of what is over. What can't be recorded is counted on."""
+        """Record what was counted since the last time, a leaf for each tenant and `MOST_USES` grants, and
+        what could not be recorded before. What can't be recorded now is counted on."""
         now = self._clock.read()
-        for grant in self._taken(grant for grant in self._all() if grant.over(now)):
-            self._submit(grant.tenant, self._ended(grant, "good_until", now))
+        self._taken(grant for grant in self._all() if grant.over(now))
         with self._lock:
             counted, self._uses = self._uses, {}
             since, self._since = self._since, now.wall
-        receipts = []
+            owed, self._owed = self._owed, []
+        receipts = [self._owe(submit) for submit in owed]
         for tenant in sorted({grant.tenant for grant in counted}):
             mine = sorted((grant for grant in counted if grant.tenant == tenant), key=lambda grant: grant.id)
             for start in range(0, len(mine), MOST_USES):
                 part = {grant: counted[grant] for grant in mine[start : start + MOST_USES]}
                 receipts.append(self._counted(tenant, part, since, now))
         return receipts
+
+    def stop(self) -> "list[Future[Receipt]]":
+        """End all, since the node stops; after it nothing is given. The receipts of what is recorded then."""
+        receipts, now = self.flush(), self._clock.read()
+        self._taken(self._all())
+        if self._gave and not now.suspect:  # else the next start records it, with the right time
+            receipts.append(self._submit("", all_ended("stopped", now)))
+        return receipts
+
+    def _revoked(self, tenant: str, selector: Selector, ids: list[str], now: Instants) -> "Future[Receipt]":
+        leaf = Revoked(
+            id=_new_id(),
+            at=leaves.instant_text(now.wall),
+            boot=now.boot,
+            tenant=tenant,
+            selector=selector.digest,
+            grants=tuple(ids),
+        )
+        return self._owe(partial(self._submit, tenant, leaf))
+
+    def _owe(self, submit: "Callable[[], Future[Receipt]]") -> "Future[Receipt]":
+        """Record something; if it fails, again at the next flush."""
+
+        def failed(done: "Future[Receipt]") -> None:
+            if done.cancelled() or done.exception() is not None:
+                with self._lock:
+                    self._owed.append(submit)
+
+        receipt = submit()
+        receipt.add_done_callback(failed)
+        return receipt
 
     def _counted(
         self, tenant: str, part: dict[Grant, tuple[int, dt.datetime]], since: dt.datetime, now: Instants
@@ -172,12 +207,37 @@ class Grants:
                 self._expected.discard(grant)
         return taken
 
-    def _ended(self, grant: Grant, why: Ending, now: Instants) -> Ended:
-        at = leaves.instant_text(now.wall)
-        return Ended(id=_new_id(), at=at, boot=now.boot, tenant=grant.tenant, grant=grant.id, why=why)
-
     def _submit(self, tenant: str, leaf: Leaf) -> "Future[Receipt]":
-        return self._log.submit(Entry(id=leaf.id, leaf=leaves.canonical(leaf), tenant=tenant))
+        return self._log.submit(entry_of(leaf, tenant))
+
+
+def left_behind(log: SqliteLog, now: Instants) -> "Future[Receipt] | None":
+    """Record that the grants of a node that ended without a word are over; None if it left none, or while the
+    clock is not right. Only whoever has the log open to append, and gives no grants yet, knows that."""
+    if now.suspect:
+        return None
+    with log.reading() as reading:
+        for number in range(reading.size - 1, max(reading.size - 1 - _MOST_BACK, -1), -1):
+            record = reading.record(number)
+            leaf = None if record is None else leaves.read(record.leaf)
+            if isinstance(leaf, AllEnded):
+                return None
+            if isinstance(leaf, Determined) and leaf.grant is not None:
+                break
+        else:
+            if reading.size <= _MOST_BACK:
+                return None
+    return log.submit(entry_of(all_ended("found", now), ""))
+
+
+def all_ended(why: Ending, now: Instants) -> AllEnded:
+    """The leaf that ends all grants before it."""
+    return AllEnded(id=_new_id(), at=leaves.instant_text(now.wall), boot=now.boot, why=why)
+
+
+def entry_of(leaf: Leaf, tenant: str) -> Entry:
+    """The entry of a leaf that has nothing beside it."""
+    return Entry(id=leaf.id, leaf=leaves.canonical(leaf), tenant=tenant)
 
 
 def _new_id() -> str:

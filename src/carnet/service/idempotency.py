@@ -11,7 +11,7 @@ from threading import Lock
 
 from carnet.model.errors import Unavailable
 from carnet.service.archives import Archive, Archives
-from carnet.service.determine import Idempotent
+from carnet.service.request import Idempotent
 from carnet.store.keyfiles import why
 from carnet.store.protocols import Answered
 

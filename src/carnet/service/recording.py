@@ -11,7 +11,7 @@ from msgspec import Struct
 from carnet.engine.read_set import facts_read
 from carnet.model import leaf as leaves
 from carnet.model.determination import Determination
-from carnet.model.leaf import Determined, Reference, Source
+from carnet.model.leaf import Determined, Given, Reference, Source
 from carnet.model.recorded import recorded
 from carnet.model.transaction import Parties, Party, SomeParties, Transaction
 from carnet.model.view import View
@@ -19,6 +19,8 @@ from carnet.model.written import Evidence, Fact
 from carnet.policy.enforcement import Action
 from carnet.service.clock import Instants
 from carnet.service.law import About, Law
+from carnet.service.request import Request
+from carnet.store.laws import build_digest
 from carnet.store.protocols import Answered, Entry, GrantRow
 from carnet.store.subjects import evidence_of, written_of
 from carnet.store.vault import Vault
@@ -45,7 +47,7 @@ class Decided(Struct, frozen=True, kw_only=True):
     law: Law
     determination: Determination
     action: Action
-    surface: str
+    request: Request
     now: Instants
 
 
@@ -53,7 +55,7 @@ class Recorder:
     """Makes entries. `index` is the installation's key for pseudonyms and terms."""
 
     def __init__(self, vault: Vault, index: bytes) -> None:
-        self._vault, self._index = vault, index
+        self._vault, self._index, self._build = vault, index, build_digest()
 
     def subject(self, tenant: str, transaction: Transaction) -> str:
         """The pseudonym of the recipient; of nobody in particular if the transaction names none."""
@@ -90,11 +92,16 @@ class Recorder:
             product=plain(transaction.item.product),
             form=plain(transaction.item.form),
             controlled=about.controlled,
-            surface=decided.surface,
+            purpose=decided.request.purpose,
+            surface=decided.request.surface,
+            done=tuple(sorted({task.key for task in decided.determination.tasks} & {*decided.request.done})),
             action=decided.action.kind,
             reason=decided.action.reason,
+            fallback=decided.action.fallback,
+            grant=None if grant is None else Given(grant.until),
             determination=recorded(decided.determination),
             policy=decided.law.digest,
+            build=self._build,
             commitment=commitment(salt, private),
             evidence=leaves.references(evidence_used(transaction.recipient)),
             lists=about.lists,

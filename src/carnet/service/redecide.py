@@ -8,7 +8,7 @@ by the policy. Such records are counted apart.
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import cast, get_args
 
 import msgspec
@@ -18,7 +18,7 @@ from carnet.ledger.export import Export
 from carnet.model import leaf as leaves
 from carnet.model.determination import Choices, Determination, Finding, RecordedDetermination, TaskDue
 from carnet.model.errors import Absent, CarnetError, InputError
-from carnet.model.leaf import Determined
+from carnet.model.leaf import Determined, Given
 from carnet.model.plain import short
 from carnet.model.recorded import choices_digest, recorded
 from carnet.model.time import instant
@@ -79,7 +79,7 @@ def redecided(found: Export) -> Replayed:
             other += 1
             continue
         used.add(leaf.determination.rulebook)
-        pairs = [pair for pair in _compared(leaf, private, book) if pair[1] != pair[2]]
+        pairs = [pair for pair in _compared(leaf, private, book, builds) if pair[1] != pair[2]]
         if pairs:
             differing += 1
             differences += [Difference(index, leaf.id, *pair) for pair in pairs]
@@ -100,13 +100,16 @@ def redecided(found: Export) -> Replayed:
     )
 
 
-def _compared(leaf: Determined, private: bytes | None, book: Book) -> Iterator[tuple[str, str, str]]:
+def _compared(
+    leaf: Determined, private: bytes | None, book: Book, builds: Collection[str]
+) -> Iterator[tuple[str, str, str]]:
     """What is compared: what it is, as it was recorded, and as it comes out."""
     said = leaf.determination
     law = book.law(said.rulebook, leaf.policy)
     if isinstance(law, CarnetError):
         yield "law", said.rulebook, str(law)
         return
+    yield "build", leaf.build, leaf.build if leaf.build in builds else "no build that is kept"
     yield "choices", said.choices, choices_digest(law.policy.choices)
     if private is None:
         yield from _on_class_facts(leaf, law)
@@ -137,7 +140,7 @@ def _decided(leaf: Determined, private: bytes, law: Law) -> Iterator[tuple[str, 
     yield "retention", leaf.retention, about.retention
     evidence = leaves.references(evidence_used(transaction.recipient))
     yield "evidence", _text(leaf.evidence), _text(evidence)
-    yield _acted(leaf, determination, law)
+    yield from _acted(leaf, determination, law)
 
 
 def _on_class_facts(leaf: Determined, law: Law) -> Iterator[tuple[str, str, str]]:
@@ -172,7 +175,7 @@ def _on_class_facts(leaf: Determined, law: Law) -> Iterator[tuple[str, str, str]
     if leaf.retention == "ofac" and all(about.retention == "ear" for about in reached):
         yield "retention", "ofac", "ear"
     if not (law.policy.honour_announced_non_enforcement and said.marks):
-        yield _acted(leaf, _as_recorded(said, at, known), law)
+        yield from _acted(leaf, _as_recorded(said, at, known), law)
 
 
 def _class_facts(leaf: Determined, at: dt.datetime) -> Transaction | None:
@@ -185,26 +188,31 @@ def _class_facts(leaf: Determined, at: dt.datetime) -> Transaction | None:
         return None
 
 
-def _acted(leaf: Determined, determination: Determination, law: Law) -> tuple[str, str, str]:
-    """What the door did. Which tasks were on record as done is not in a record: with none of them, or with
-    all, it has to come out as it did."""
-    said = f"{leaf.action}, {leaf.reason}"
+def _granted(leaf: Determined, until: dt.datetime | None) -> Given | None:
+    """The grant that a decision gives: only for a use of a controlled item that is served."""
+    if (leaf.purpose, leaf.action, leaf.controlled) != ("use", "serve", True):
+        return None
+    return Given(None if until is None else leaves.instant_text(until))
+
+
+def _acted(leaf: Determined, determination: Determination, law: Law) -> Iterator[tuple[str, str, str]]:
+    """What the door did, with the tasks that were on record as done."""
     if leaf.surface not in get_args(Surface):
-        return "surface", leaf.surface, "no surface that is known"
-    tasks = {task.key for task in determination.tasks}
-    came = [
-        act_on(
-            determination,
-            law.policy,
-            controlled=leaf.controlled,
-            surface=cast(Surface, leaf.surface),
-            product=leaf.product,
-            done=done,
-        )
-        for done in (set[str](), tasks)
-    ]
-    now = [f"{each.kind}, {each.reason}" for each in came]
-    return "action", said, said if said in now else now[0]
+        yield "surface", leaf.surface, "no surface that is known"
+        return
+    came = act_on(
+        determination,
+        law.policy,
+        controlled=leaf.controlled,
+        surface=cast(Surface, leaf.surface),
+        product=leaf.product,
+        done=leaf.done,
+    )
+    yield "action", f"{leaf.action}, {leaf.reason}", f"{came.kind}, {came.reason}"
+    yield "fallback", _text(leaf.fallback), _text(came.fallback)
+    yield "grant", _text(leaf.grant), _text(_granted(leaf, law.until(determination)))
+    due = {task.key for task in determination.tasks}
+    yield "done", _text(leaf.done), _text(tuple(each for each in leaf.done if each in due))
 
 
 def _as_recorded(said: RecordedDetermination, at: dt.datetime, known: dt.datetime) -> Determination:
@@ -226,7 +234,7 @@ def _as_recorded(said: RecordedDetermination, at: dt.datetime, known: dt.datetim
         tasks=tuple(tasks),
         review=(),
         marks=said.marks,
-        good_until=None,
+        good_until=None if said.good_until is None else instant(said.good_until),
         at=at,
         known=known,
         choices=Choices(),

@@ -1,26 +1,38 @@
 """What may be destroyed, what has to be kept and until when, worked out from the log alone; holds. The law of
 it is in `carnet.model.retention`; the destruction is in `carnet.service.shredding`.
 
-What a grant ran until is taken from the log: its recorded end, else the first record of a later epoch, since
-no grant outlives its epoch. An answer about an item that is not controlled gives no grant and is over at
-once.
+What a grant ran until is taken from the log: its own `until`, its revocation, or the first record after it
+that all are over, whichever came first. An answer that gave no grant is over at once.
 """
 
 import datetime as dt
 import secrets
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 
 from msgspec import Struct, structs
 
 from carnet.model import leaf as leaves
 from carnet.model.errors import Damaged, InputError, Unavailable
-from carnet.model.leaf import Determined, Ended, Held, HoldReleased, Leaf, Manner, Retention, Uses
+from carnet.model.leaf import (
+    AllEnded,
+    Determined,
+    Held,
+    HoldReleased,
+    Leaf,
+    Manner,
+    Retention,
+    Revoked,
+    Uses,
+)
 from carnet.model.retention import Course, Standing, course, holds, is_held, standing
 from carnet.model.time import instant
 from carnet.service.clock import Clock, Instants
+from carnet.service.grants import left_behind
 from carnet.store.keys import Keyring
 from carnet.store.origins import LOG, named
 from carnet.store.protocols import Entry, Receipt
@@ -52,7 +64,6 @@ class _Kept(Struct, frozen=True):
     tenant: str
     number: int
     id: str
-    epoch: int
     course: Course
 
 
@@ -63,26 +74,27 @@ def surveyed(reading: SqliteReading, vault: Vault, now: dt.datetime) -> list[Due
     """
     under: dict[tuple[str, Retention, str], list[_Kept]] = defaultdict(list)
     ended, used = dict[str, dt.datetime](), dict[str, dt.datetime]()
-    begun: dict[int, dt.datetime] = {}
+    all_ended: list[tuple[int, dt.datetime]] = []
     about: list[Leaf] = []
     for number, leaf in every(reading):
         if isinstance(leaf, Determined):
-            begun.setdefault(leaf.epoch, instant(leaf.at))
             record = reading.record(number)
             if record is None:
                 raise Damaged(f"record `{number}` is not stored: run `carnet log audit`")
             if record.sealed is not None:
                 key = record.sealed[1 : 1 + ID_BYTES].hex()
-                kept = _Kept(leaf.tenant, number, leaf.id, leaf.epoch, _course(leaf))
+                kept = _Kept(leaf.tenant, number, leaf.id, course(leaf, ()))
                 under[leaf.subject, leaf.retention, key].append(kept)
-        elif isinstance(leaf, Ended):
-            _latest(ended, leaf.grant, leaf.at)
+        elif isinstance(leaf, AllEnded):
+            all_ended.append((number, instant(leaf.at)))
+        elif isinstance(leaf, Revoked):
+            for grant in leaf.grants:
+                ended.setdefault(grant, instant(leaf.at))
         elif isinstance(leaf, Uses):
             for use in leaf.uses:
                 _latest(used, use.grant, use.last)
         elif isinstance(leaf, Held | HoldReleased):
             about.append(leaf)
-    over = _ends(begun)
     held = holds(about)
     found = []
     for entry in vault.entries():
@@ -92,7 +104,7 @@ def surveyed(reading: SqliteReading, vault: Vault, now: dt.datetime) -> list[Due
         courses = [
             structs.replace(
                 each.course,
-                ended=ended.get(each.id) or over.get(each.epoch) if each.course.granted else None,
+                ended=_ended(each, ended, all_ended),
                 last_use=used.get(each.id),
             )
             for each in records
@@ -164,6 +176,11 @@ def writing(home: Path) -> Iterator[tuple[Keyring, SqliteLog]]:
     keyring = Keyring.open(home)
     name = named(home, keyring)
     with open_log(home / LOG, name.origin, name.signers, name.verifiers) as log:
+        with log.reading() as reading:
+            clock = clock_of(reading)
+        left = left_behind(log, clock.read())
+        if left is not None:
+            left.result(WITHIN)
         yield keyring, log
 
 
@@ -190,19 +207,15 @@ def every(reading: SqliteReading) -> Iterator[tuple[int, Leaf]]:
             yield number, leaves.read(data)
 
 
-def _course(leaf: Determined) -> Course:
-    return structs.replace(course(leaf, ()), granted=leaf.granted and leaf.controlled)
-
-
-def _ends(begun: dict[int, dt.datetime]) -> dict[int, dt.datetime]:
-    """When each epoch was over at the latest: when the first record of a later one was made."""
-    found: dict[int, dt.datetime] = {}
-    later: dt.datetime | None = None
-    for epoch in sorted(begun, reverse=True):
-        if later is not None:
-            found[epoch] = later
-        later = begun[epoch] if later is None else min(later, begun[epoch])
-    return found
+def _ended(
+    of: _Kept, revoked: Mapping[str, dt.datetime], all_ended: Sequence[tuple[int, dt.datetime]]
+) -> dt.datetime | None:
+    """When a grant was over by what was recorded after it."""
+    if not of.course.granted:
+        return None
+    after = bisect_right(all_ended, of.number, key=itemgetter(0))
+    ends = [revoked.get(of.id), *(at for _, at in all_ended[after : after + 1])]
+    return min((end for end in ends if end is not None), default=None)
 
 
 def _latest(kept: dict[str, dt.datetime], grant: str, at: str) -> None:

@@ -167,6 +167,11 @@ def this_build() -> bytes:
     return msgspec.json.encode(Build(carnet=version("carnet"), engine=ENGINE, files=files), order="sorted")
 
 
+def build_digest() -> str:
+    """SHA-256 of the build that runs, as hex."""
+    return hashlib.sha256(this_build()).hexdigest()
+
+
 def read_build(digest: str, data: bytes) -> Build:
     """A build from its bytes. Raises `Damaged` if it is another one."""
     try:

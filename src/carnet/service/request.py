@@ -1,0 +1,58 @@
+"""What is asked for a determination and what is answered: the words between `carnet.service.determine` and
+whoever calls it. How it is written over HTTP is in `carnet.web`."""
+
+from concurrent.futures import Future
+
+import msgspec
+from msgspec import Struct
+
+from carnet.model.determination import RecordedDetermination
+from carnet.model.leaf import Purpose
+from carnet.model.transaction import Transaction
+from carnet.policy.enforcement import Kind, Surface
+from carnet.store.protocols import Answered, Receipt
+
+
+class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is asked. A `use` happens now: it is decided at the node's own time and may become a grant. An
+    `inquiry` is decided at its own `at`, is recorded, and lets nobody at anything. `done` are `before` tasks
+    that are on record as done."""
+
+    transaction: Transaction
+    purpose: Purpose = "use"
+    surface: Surface = "api"
+    done: tuple[str, ...] = ()
+
+
+class Determined(Struct, frozen=True, kw_only=True):
+    """What is answered: the legal answer in the form that may be kept, and what the door does. `grant` is the
+    id of the grant, given now or found; it ends at `until` at the latest, or with the epoch."""
+
+    id: str
+    determination: RecordedDetermination
+    controlled: bool
+    action: Kind
+    reason: str
+    tasks: tuple[str, ...]
+    fallback: str | None
+    grant: str | None
+    until: str | None
+    epoch: int
+
+
+class Pending(Struct, frozen=True):
+    """An answer that must not be given before `receipt` is there: until then nothing is durable."""
+
+    determined: Determined
+    receipt: "Future[Receipt]"
+
+
+class Idempotent(Struct, frozen=True):
+    """The idempotency key of a request, and a keyed digest of its body."""
+
+    key: str
+    request: bytes
+
+    def answered(self, found: Determined) -> Answered:
+        """What is kept beside the record, in the same transaction."""
+        return Answered(key=self.key, request=self.request, status=200, body=msgspec.json.encode(found))
