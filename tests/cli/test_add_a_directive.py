@@ -5,25 +5,42 @@ import shlex
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from tests.docs.test_examples import steps
+
+from carnet.cli import main
+
+pytestmark = pytest.mark.xdist_group("directive")  # the page is done once, not once by each worker
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/how-to/add-a-directive.md").read_text("utf-8")
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
+    """Writes every file of the page and runs every `carnet` command. Where, and how each ended."""
+    folder, results = tmp_path_factory.mktemp("written"), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("CARNET_LAW", raising=False)
+        patch.delenv("CARNET_POLICY", raising=False)
+        for kind, head, body in steps(PAGE):
+            if kind == "file":
+                file = folder / head
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(body, "utf-8")
+            else:
+                words = shlex.split(head)
+                assert words[0] == "carnet", head
+                results.append((head, body, CliRunner().invoke(main, words[1:])))
+    return folder, results
+
+
 @pytest.fixture
-def done_as_written(carnet, tmp_path):
-    """Writes every file of the page and runs every `carnet` command; what each ended with and printed."""
-    results = []
-    for kind, head, body in steps(PAGE):
-        if kind == "file":
-            file = tmp_path / head
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(body, "utf-8")
-        else:
-            words = shlex.split(head)
-            assert words[0] == "carnet", head
-            results.append((head, body, carnet(*words[1:])))
+def done_as_written(carnet, once, monkeypatch):
+    """What the commands of the page ended with and printed; the test goes on in their folder."""
+    folder, results = once
+    monkeypatch.chdir(folder)
     return results
 
 
@@ -62,9 +79,9 @@ def test_the_new_letter_is_in_force_from_its_instant(carnet, done_as_written):
     assert outcome("2026-09-01T13:30:00Z") == "license_required"
 
 
-def test_a_transaction_without_the_fact_is_asked_for_it_by_name(carnet, tmp_path, done_as_written):
-    text = (tmp_path / "use.toml").read_text().replace('us_status = "none"\n', "")
-    (tmp_path / "asked.toml").write_text(text)
+def test_a_transaction_without_the_fact_is_asked_for_it_by_name(carnet, done_as_written):
+    text = Path("use.toml").read_text().replace('us_status = "none"\n', "")
+    Path("asked.toml").write_text(text)
     done = carnet("check", "asked.toml", "--law", "my-law")
     assert done.exit_code == 4
     assert "ask the user: the US status of the recipient (`recipient.us_status`)" in done.stdout

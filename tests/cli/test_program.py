@@ -7,24 +7,25 @@ import subprocess
 import sys
 from itertools import pairwise
 
+import click
 import pytest
 from tests.cli.conftest import block
 
 from carnet.cli.exits import MEANING, Exit, exit_of
+from carnet.cli.main import main as program
 from carnet.model.determination import PERMITTED
 
-COMMANDS = [
-    [],
-    ["check"],
-    ["explain"],
-    ["replay"],
-    ["rules"],
-    ["rules", "check"],
-    ["rules", "test"],
-    ["rules", "show"],
-    ["rules", "timeline"],
-    ["doctor"],
-]
+
+def commands(group, path=()):
+    """Every command that there is, from the program down, as its words."""
+    yield list(path)
+    if isinstance(group, click.Group):
+        with click.Context(group) as ctx:
+            for name in group.list_commands(ctx):
+                yield from commands(group.get_command(ctx, name), (*path, name))
+
+
+COMMANDS = list(commands(program))
 
 
 def person(status):

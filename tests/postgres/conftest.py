@@ -39,3 +39,6 @@ def node(tmp_path):
     made = Node(tmp_path)
     yield made
     made.log.close()
+
+
+from tests.log.conftest import carnet, made_keys, old, people  # noqa: E402,F401 -- fixtures that both have

@@ -2,6 +2,7 @@
 Without the programs of PostgreSQL, whoever asks for it is skipped."""
 
 import atexit
+import contextlib
 import itertools
 import os
 import pwd
@@ -79,8 +80,10 @@ class Server:
         raise AssertionError((self.folder / "log").read_text()[-2000:])
 
     def kill(self):
-        """kill -9 of the postmaster: the others of its processes notice and end."""
-        self.process.kill()
+        """kill -9 of the postmaster and of every other process of it."""
+        for pid in self._pids():
+            with contextlib.suppress(ProcessLookupError):  # it noticed already, and ended
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
         end = time.monotonic() + 20
         while time.monotonic() < end:
@@ -89,6 +92,24 @@ class Server:
             except psycopg.Error:
                 return
             time.sleep(0.01)
+
+    def halt(self):
+        """SIGSTOP of every process of it; what lets them go on."""
+        pids = self._pids()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+
+        def go_on():
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+        return go_on
+
+    def _pids(self):
+        """The postmaster, and then the others of its processes."""
+        table = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+        pairs = [tuple(map(int, line.split())) for line in table.splitlines()]
+        return [self.process.pid, *(pid for pid, parent in pairs if parent == self.process.pid)]
 
     def stop(self):
         if self.process.poll() is None:

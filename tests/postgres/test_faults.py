@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.faults.counts import counted
 from tests.ledger.memory import LOG, ORIGIN
 from tests.postgres.nodes import PACE, Node, keys, now, until
 from tests.postgres.server import new_schema
@@ -102,6 +103,11 @@ def lost(database, acknowledged):
         return sum(found.of_id("a", id_) is None for id_ in acknowledged)
 
 
+def tell(fault, ends, acknowledged, size):
+    """`judged` has found all of it."""
+    counted(fault, ends=ends, acknowledged=len(acknowledged), recorded=size, lost=0, changed=0)
+
+
 @pytest.mark.parametrize("point", POINTS)
 def test_a_leader_killed_at_a_point_loses_nothing_acknowledged(server, children, point):
     schema, kills, acknowledged = new_schema(), 100 if NIGHTLY else 20, {}
@@ -110,7 +116,7 @@ def test_a_leader_killed_at_a_point_loses_nothing_acknowledged(server, children,
         child.end()
         acknowledged |= child.acknowledged
     size = judged(Database(server.address(), schema), acknowledged)
-    print(f"\n{point}: {kills} kills, {len(acknowledged)} acknowledged, {size} recorded, 0 lost")
+    tell(f"PostgreSQL: its leader killed, {point.replace('_', ' ')}", kills, acknowledged, size)
     assert len(acknowledged) > kills
 
 
@@ -122,7 +128,7 @@ def test_a_leader_killed_at_random_loses_nothing_acknowledged(server, children):
         child.end()
         acknowledged |= child.acknowledged
     size = judged(Database(server.address(), schema), acknowledged)
-    print(f"\nat random: {kills} kills, {len(acknowledged)} acknowledged, {size} recorded, 0 lost")
+    tell("PostgreSQL: its leader killed at random", kills, acknowledged, size)
     assert len(acknowledged) > kills
 
 
@@ -134,7 +140,6 @@ def test_a_paused_leader_is_refused_once_another_took_over(server, children, poi
     old = children(schema, "old", lease=1.0, **halts)
     old.heard("at" if point else "acknowledged")
     old.send(signal.SIGSTOP)
-    paused = len(old.acknowledged)
     new = children(schema, "new", lease=1.0, patience=30.0, entries=40).heard("acknowledged")
     old.send(signal.SIGCONT)
     old.heard("refused")
@@ -147,7 +152,7 @@ def test_a_paused_leader_is_refused_once_another_took_over(server, children, poi
     assert max(old.acknowledged.values(), default=-1) < first
     size = judged(Database(server.address(), schema), both)
     assert size >= len(both)
-    print(f"\n{point}: {paused} by the old before, {len(both)} acknowledged, {size} recorded, none twice")
+    tell("PostgreSQL: two sequencers", 1, both, size)
 
 
 def test_postgresql_killed_under_load_loses_nothing_acknowledged(own_server, children):
@@ -162,7 +167,7 @@ def test_postgresql_killed_under_load_loses_nothing_acknowledged(own_server, chi
         until(lambda: len(child.acknowledged) > before)  # noqa: B023 -- it is called at once
     child.end()
     size = judged(Database(own_server.address(), schema), child.acknowledged)
-    print(f"\n{kills} kills of PostgreSQL: {len(child.acknowledged)} acknowledged, {size} recorded, 0 lost")
+    tell("PostgreSQL killed under load", kills, child.acknowledged, size)
     assert "refused" in child.said
 
 
@@ -231,7 +236,10 @@ def test_nodes_ship_and_record_while_postgresql_is_killed(own_server, tmp_path):
     places = [copy.place for copy in everything(store)]
     assert places == list(range(sum(count)))
     assert store.reports() == []
-    print(f"\n{kills} kills: {count} recorded and shipped, the slowest append {max(slowest):.3f} s, 0 lost")
+    slow = round(1000 * max(slowest))
+    counted(
+        "PostgreSQL killed while nodes ship", ends=kills, acknowledged=sum(count), lost=0, slowest_ms=slow
+    )
     for each in (*shippers, *leaders):
         each.stop()
     lease = Lease(patience=20)

@@ -1,40 +1,20 @@
-"""What docs/how-to/run-on-postgresql.md shows as Python runs as it is written."""
+"""What docs/how-to/run-on-postgresql.md shows is done as it is written, with a PostgreSQL of its own."""
 
-import re
 from pathlib import Path
 
-from tests.ledger.memory import LOG
-from tests.postgres.nodes import Node, keys, now, until
-from tests.store.logs import term
+import pytest
+from tests.docs.test_examples import run_page
+from tests.postgres.sharing import logged, new_database, shipped, sizes
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "run-on-postgresql.md"
 
+pytestmark = [pytest.mark.real, pytest.mark.xdist_group("postgres")]
 
-def test_what_the_page_shows_runs(tmp_path, own_server):
-    node = Node(tmp_path)
-    node.record("one", "two")
-    names = {
-        "ADDRESS": own_server.address(),
-        "node_log": node.log,
-        "node_keys": keys,
-        "now": now,
-        "signer": LOG,
-        "terms": [term("two")],
-    }
-    setup, search = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    exec(setup.replace('"carnet.example/all"', f'"{LOG.name}"'), names)
-    until(lambda: names["shipper"].behind == 0)
-    exec(search.replace('"default"', '"a"'), names)
-    assert [copy.record.id for copy in names["page"]] == ["two"]
-    assert names["following"] == []
-    store = names["store"]
-    until(lambda: not store.pending())
-    assert names["sequencer"].leads
-    assert (names["sequencer"].trouble, names["shipper"].trouble) == (None, None)
-    assert store.reports() == []
-    assert store.verify(node.origin).size == 2
-    assert store.forget(node.origin, [1]) == 1
-    names["shipper"].stop()
-    names["sequencer"].stop()
-    store.close()
-    node.log.close()
+
+def test_the_page_does_what_it_shows(tmp_path, server):
+    url, data = new_database(server), tmp_path / "carnet-data"
+    assert run_page(PAGE, tmp_path, "postgresql", CARNET_POSTGRESQL=url) > 8
+    assert shipped(data, url)
+    assert sum(sizes(data).values()) == 1
+    assert logged(data, url).keys() <= sizes(data).keys()
+    assert server.password not in (tmp_path / "serve.log").read_text()

@@ -9,7 +9,7 @@ import pytest
 from tests.web.conftest import PLENTY, inquiry, problem, serving, transaction, use
 
 from carnet.model import leaf as leaves
-from carnet.service.determine import Determined, Request
+from carnet.service.request import Determined, Request
 
 
 def test_an_answer_has_its_record_and_says_where_it_is(service):

@@ -13,6 +13,8 @@ from carnet.model.determination import Determination
 from carnet.model.leaf import instant_text
 from carnet.model.recorded import recorded
 
+pytestmark = pytest.mark.xdist_group("corpus")  # the corpus is decided once, not once by each worker
+
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):

@@ -9,8 +9,8 @@ import pytest
 from tests.web.conftest import FABLE, listening, problem, transaction
 
 from carnet.model.errors import Unavailable
-from carnet.service.determine import Request
 from carnet.service.node import Node
+from carnet.service.request import Request
 from carnet.store.policies import default_policy
 from carnet.web.peers import Peers, Question
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode, checks
 from schemathesis.specs.openapi import checks as openapi_checks
+from tests.faults.counts import counted
 from tests.web.conftest import FABLE, JUNE, inquiry, serving, use
 
 from carnet.web import openapi
@@ -84,7 +85,7 @@ def nearer(case, endpoint, service, data):
 
 def asked(described, endpoint, service, headers, mode, examples):
     """Ask what was generated, and check each answer against the description; the statuses that were seen."""
-    operation, seen = described[endpoint.path][endpoint.method], set()
+    operation, seen, sent = described[endpoint.path][endpoint.method], set(), []
 
     @settings(
         max_examples=examples,
@@ -100,8 +101,10 @@ def asked(described, endpoint, service, headers, mode, examples):
         response = case.call(base_url=service.url, headers=headers, timeout=60)
         case.validate_response(response, checks=CHECKS)
         seen.add(response.status_code)
+        sent.append(endpoint.name)
 
     each()
+    counted("generated requests", requests=len(sent), undescribed=0, server_errors=0)
     return seen
 
 

@@ -12,6 +12,7 @@ import time
 
 import httpx
 import pytest
+from tests.faults.counts import counted
 from tests.web.conftest import FABLE, OPUS, inquiry, now, problem, transaction
 from tests.web.processes import gone, running, stop
 
@@ -91,6 +92,7 @@ def test_what_was_answered_is_there_after_a_kill(tmp_path):
             proof.verify(proof.parsed(found.content), log["origin"], keys)
         signed = server.ask("GET", "/v1/checkpoint").content
         assert checkpoint.opened(signed, log["origin"], keys).checkpoint.size >= len(answered)
+        counted("carnet serve killed at random", ends=kills, acknowledged=len(answered), lost=0)
         assert stop(server) == 0
 
 

@@ -6,7 +6,7 @@ import time
 import pytest
 from tests.web.conftest import FABLE, inquiry, problem, serving, transaction
 
-from carnet.service.determine import Request
+from carnet.service.request import Request
 
 NOTHING = "d_" + "0" * 32
 
@@ -80,7 +80,7 @@ def test_a_revocation_ends_nothing_of_another_tenant(tmp_path, hands):
         assert answer.json() == {"count": 1, "nodes": 1}
         assert service.node.determiner.use("a", known) is None
         kinds = [each["leaf"]["kind"] for each in service.get("/v1/records", "read").json()["records"]]
-        assert kinds == ["determination", "ended", "revoked"]
+        assert kinds == ["determination", "revoked"]
 
 
 def test_an_idempotency_key_is_each_tenants_own(service):

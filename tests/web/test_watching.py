@@ -1,18 +1,17 @@
 """What those see who watch a node: there, ready, figures without anybody in them; what a witness stops."""
 
+import contextlib
 import statistics
 import time
 
 import httpx
-import msgspec
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.web.conftest import OPUS, PLENTY, inquiry, listening, problem, transaction
+from tests.web.conftest import OPUS, Hands, inquiry, listening, problem, transaction
 
-from carnet.ledger.quorum import Quorum, Witness
+from carnet.ledger.witness import SIZE_TYPE
 from carnet.model.errors import Damaged
 from carnet.service.node import Node
-from carnet.store.cosign import Runner
+from carnet.store.exchange import Reply
 from carnet.store.policies import default_policy
 
 WITNESS = "witness.example/w1+60863310+BDOep39CWsyK5uvSLa/heFr3XkKhTac0Z/MMVBDwpEwb"
@@ -98,58 +97,64 @@ def test_the_types_that_are_not_there_have_no_page(service):
     problem(httpx.get(f"{service.url}/problems/nothing"), "not_found", 404)
 
 
-@pytest.fixture
-def unwitnessed(tmp_path, rulebook):
-    """A node whose witness nobody can reach, and that is not to serve without one."""
-    with Node(tmp_path / "data", rulebook, default_policy()) as node:
-        quorum = Quorum(
-            need=1,
-            within_seconds=1,
-            alarm_seconds=1,
-            stop_seconds=1,
-            witness=(Witness(key=WITNESS, url="http://127.0.0.1:9"),),
-        )
-        yield node, Runner(node.log, node.log.origin, node.own_keys.verifiers("log"), quorum)
+LIST = f"""
+need = 1
+within_seconds = 1
+alarm_seconds = 1
+stop_seconds = 1
+
+[[witness]]
+key = "{WITNESS}"
+url = "http://127.0.0.1:9"
+"""
+"""A witness whom nobody can reach, and a log that is not to serve without it."""
 
 
-def june(node):
-    """The clock of the node put to June, when the model was controlled."""
-    from tests.web.conftest import Hands
+@contextlib.contextmanager
+def june(data, rulebook, **more):
+    """A service in June, when the model was controlled."""
+    hands = Hands()
+    with Node(data, rulebook, default_policy(), hands.clock(), **more) as node, listening(node) as service:
+        yield service, hands.at.isoformat()
 
-    node.clock = node.determiner._clock = node.grants._clock = Hands().clock()
 
-
-def test_a_log_without_its_witness_serves_no_controlled_item(unwitnessed):
-    node, witnesses = unwitnessed
-    june(node)
-    at = node.clock.read().wall.isoformat()
-    citizen = {"transaction": transaction(at=at, us_status="citizen")}
-    free = {"transaction": transaction(at=at, product=OPUS)}
-    with listening(node) as service:
+def test_a_log_without_its_witness_serves_no_controlled_item(tmp_path, rulebook):
+    with june(tmp_path / "data", rulebook) as (service, at):
+        citizen = {"transaction": transaction(at=at, us_status="citizen")}
+        free = {"transaction": transaction(at=at, product=OPUS)}
         assert service.post(PATH, citizen, "decide").json()["action"] == "serve"
-    with listening(node, witnesses=witnesses) as service:
+        assert figure(service, "carnet_witness_trouble") == 0.0
+    (tmp_path / "data" / "witnesses.toml").write_text(LIST)
+    with june(tmp_path / "data", rulebook) as (service, _):
         before = service.size()
-        problem(service.post(PATH, citizen, "decide"), "carnet_unavailable", 503)
+        said = problem(service.post(PATH, citizen, "decide"), "carnet_unavailable", 503)
+        assert "CFR" not in said["detail"]
         assert service.size() == before
         assert service.post(PATH, free, "decide").json()["action"] == "serve"
         assert service.post(PATH, inquiry(us_status="citizen"), "decide").status_code == 200
         said = problem(httpx.get(f"{service.url}/readyz"), "carnet_unavailable", 503)
         assert said["detail"] == "node 0: the log was not witnessed for too long"
+        assert figure(service, "carnet_witness_trouble") == 1.0
 
 
-def test_a_log_that_a_witness_contradicts_takes_nothing_any_more(unwitnessed):
-    node, witnesses = unwitnessed
-    from carnet.store.cosign import Forked
+def test_a_log_that_a_witness_contradicts_takes_nothing_and_is_read(tmp_path, rulebook, caplog):
+    with june(tmp_path / "data", rulebook) as (service, _):
+        id_ = service.post(PATH, inquiry(product=OPUS), "decide").json()["id"]
+    (tmp_path / "data" / "witnesses.toml").write_text(LIST)
 
-    witnesses._take(Forked("witness.example/w1", 3))
-    soon = msgspec.structs.replace(PLENTY, flush_seconds=0.05)
-    with listening(node, soon, witnesses=witnesses) as service:
-        until = time.monotonic() + 20
-        while node.log.trouble is None and time.monotonic() < until:
-            time.sleep(0.05)
+    def ask(method, url, body=None):
+        found = (404, "text/plain", b"") if method == "GET" else (409, SIZE_TYPE, b"99\n")
+        return Reply(*found)
+
+    with june(tmp_path / "data", rulebook, ask=ask) as (service, _):
+        before = service.size()
         problem(service.post(PATH, inquiry(product=OPUS), "decide"), "carnet_unavailable", 503)
+        problem(service.post("/v1/revocations", {"item": OPUS}, "administer"), "carnet_unavailable", 503)
+        assert service.size() == before
+        assert "continue it under a new origin" in caplog.text
         said = problem(httpx.get(f"{service.url}/readyz"), "carnet_unavailable", 503)
-        assert "a witness contradicts the log" in said["detail"]
+        assert "a witness contradicts the log, it had more: continue it under a new origin" in said["detail"]
+        assert service.get(f"/v1/records/{id_}", "read").status_code == 200
 
 
 def test_a_log_that_is_damaged_is_inability_and_is_written_down(service, monkeypatch, caplog):

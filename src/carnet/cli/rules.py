@@ -90,7 +90,9 @@ def test(
     if words and not cases:
         named = " ".join(words)
         raise InputError(f"no case has `{named}` in its file or note: leave it out for all of them")
-    failed = [(case, found) for case in cases if (found := run_case(rulebook, case))]
+    in_time = sorted(cases, key=lambda case: (case.known, case.at))  # few slices of the law are kept
+    differs = {id(case): run_case(rulebook, case) for case in in_time}
+    failed = [(case, found) for case in cases if (found := differs[id(case)])]
     passed = len(cases) - len(failed)
     if as_json:
         rows = [

@@ -13,6 +13,7 @@ from carnet.cli.api_keys import data
 from carnet.cli.asked import check_choices
 from carnet.cli.exits import Command, Exit
 from carnet.cli.listening import check_tls, listening, shown
+from carnet.cli.postgresql import postgresql, prepare, remember
 from carnet.model.errors import InputError
 from carnet.model.plain import printable
 from carnet.store.api_keys import ROLES, ApiKeys
@@ -23,6 +24,7 @@ from carnet.store.shelves import load_rulebook
 from carnet.web.server import Plan, logged, serve_several
 from carnet.web.server import serve as serve_here
 from carnet.web.serving import Settings
+from carnet.web.tracing import wanted
 
 TENANT = "default"
 """Whose the first API key is."""
@@ -71,6 +73,7 @@ Not legal advice."""
 @click.option(
     "--tls", nargs=2, type=options.Named(), metavar="CERT KEY", help="Certificate chain and key, both PEM."
 )
+@postgresql
 def serve(
     data: Path,
     listen: str,
@@ -79,25 +82,31 @@ def serve(
     workers: int,
     url: str | None,
     tls: tuple[Path, Path] | None,
+    postgresql: str | None,
 ) -> int:
     """Determine, record and prove over HTTP until it is stopped.
 
     An empty machine needs no configuration: the data directory and its keys are made, and the first API key
-    is printed, once. Witnesses are those that DIR/witnesses.toml names, if it is there."""
+    is printed, once. Witnesses are those that DIR/witnesses.toml names, if it is there. With a PostgreSQL,
+    each node ships its records there, and one of them keeps the log of all their checkpoints."""
     check_choices(read_policy(policy), load_rulebook(*law))
     check_tls(tls)
+    wanted()
     if url is not None:
         _check_url(url)
     logged()
     with listening(listen, "127.0.0.1:8470") as sock:
+        reached = postgresql is not None and prepare(data, postgresql)
         _prepare(data)
+        if postgresql is not None and reached:
+            remember(data, postgresql)
         here = f"{'http' if tls is None else 'https'}://{shown(sock)}"
         if tls is None and not _at_home(sock):
             options.say(
                 "it speaks no TLS and listens to other machines: give `--tls`, or put a proxy before it"
             )
         settings = Settings(url=url or here)
-        plan = Plan(data=data, law=law, policy=policy, settings=settings, tls=tls)
+        plan = Plan(data=data, law=law, policy=policy, settings=settings, tls=tls, postgresql=postgresql)
 
         def ready() -> None:
             click.echo(f"Carnet listens on {here}")

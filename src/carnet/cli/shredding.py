@@ -14,6 +14,7 @@ from carnet.cli import options
 from carnet.cli.api_keys import data, tenant
 from carnet.cli.exits import Command, Exit
 from carnet.cli.outside import counted
+from carnet.cli.postgresql import Copies, postgresql
 from carnet.ledger.note import Ed25519Signer
 from carnet.model.errors import InputError
 from carnet.model.plain import printable
@@ -153,13 +154,17 @@ def withdraw(id_: str, data: Path) -> int:
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be destroyed, and change nothing.")
 @data
+@postgresql
 @options.as_json
-def shred(id_: str, files: tuple[Path, ...], dry_run: bool, data: Path, as_json: bool) -> int:
+def shred(
+    id_: str, files: tuple[Path, ...], dry_run: bool, data: Path, postgresql: str | None, as_json: bool
+) -> int:
     """Destroy what a proposal names, once two people approved.
 
     It is recorded first. Then the keys go, here and in every backup on the list, and what was sealed under
-    them. No node may run meanwhile."""
+    them, also in PostgreSQL if the nodes share one. No node may run meanwhile."""
     now = dt.datetime.now(dt.UTC)
+    copies = Copies(installation_of(data), postgresql)
     with _desk(data) as desk:
         ring = Keyring.open(installation_of(data))
         reviews = Reviews(desk, ring.approvers)
@@ -179,6 +184,7 @@ def shred(id_: str, files: tuple[Path, ...], dry_run: bool, data: Path, as_json:
                 at = clock_of(reading).read()
             backups = Backups(desk).of(vault.id)
             done = shredded(log, vault, reviews, ring.verifiers("approver"), backups, id_, at)
+            copies.forget(log)
     if as_json:
         click.echo(options.json_of(done))
     else:
@@ -193,18 +199,21 @@ def shred(id_: str, files: tuple[Path, ...], dry_run: bool, data: Path, as_json:
 
 @click.command(cls=Command)
 @data
+@postgresql
 @options.as_json
-def finish(data: Path, as_json: bool) -> int:
+def finish(data: Path, postgresql: str | None, as_json: bool) -> int:
     """Finish what was recorded as destroyed and was cut short.
 
     Also what an old copy of the vault brought back."""
     keys = parts = 0
+    copies = Copies(installation_of(data), postgresql)
     with _desk(data) as desk:
         ring = Keyring.open(installation_of(data))
         for home in homes(data):
             with writing(home) as (keyring, log), opened_vault(home, keyring) as vault:
                 done = finished(log, vault, ring.verifiers("approver"), Backups(desk).of(vault.id))
                 keys, parts = keys + done[0], parts + done[1]
+                copies.forget(log)
         reviews = Reviews(desk, ring.approvers)
         for each in unfinished(reviews, dt.datetime.now(dt.UTC)):
             options.say(f"{each.proposal.id} was begun: run `carnet records shred {each.proposal.id}` again")

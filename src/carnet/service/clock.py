@@ -48,6 +48,7 @@ class Clock:
         last: dt.datetime | None = None,
     ) -> None:
         self._wall, self._boot, self._lock = wall, boot, Lock()
+        self._watch: Callable[[Instants], None] | None = None
         now = wall()
         self._base = (max(now, last) if last is not None else now, boot())
 
@@ -60,4 +61,12 @@ class Clock:
             suspect = abs(wall - other) > MOST_SKEW
             if not suspect and passed > _REBASED_EVERY:
                 self._base = (wall, boot)  # the wall clock is slewed a little, all the time
-        return Instants(wall, max(wall, other), min(wall, other), boot, suspect)
+        found = Instants(wall, max(wall, other), min(wall, other), boot, suspect)
+        if self._watch is not None:
+            self._watch(found)
+        return found
+
+    def watch(self, told: Callable[[Instants], None]) -> None:
+        """Have each reading told, in the thread that reads and before it gets it. One is told at a time:
+        whoever came last."""
+        self._watch = told

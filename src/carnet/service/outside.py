@@ -72,6 +72,8 @@ def checked(
     export can't tell, or `Malformed` if something has not its form.
     """
     trusted = keys_after(keys, found.keys.statements)
+    for text in found.keys.log:
+        checkpoint.verifier_key(text)  # it is trusted for nothing, and yet has to be as it was written
     origin = found.manifest.origin
     about = found.verify(origin, _of(origin, trusted), witnesses)
     cosigned = _enough(about, witnesses, need)

@@ -33,6 +33,7 @@ from carnet.model.retention import Course, Standing, course, holds, is_held, sta
 from carnet.model.time import instant
 from carnet.service.clock import Clock, Instants
 from carnet.service.grants import left_behind
+from carnet.service.witnessing import proved
 from carnet.store.keys import Keyring
 from carnet.store.origins import LOG, named
 from carnet.store.protocols import Entry, Receipt
@@ -170,11 +171,15 @@ def recorded(log: SqliteLog, leaf: Leaf, tenant: str) -> Receipt:
 
 @contextmanager
 def writing(home: Path) -> Iterator[tuple[Keyring, SqliteLog]]:
-    """The log of a home, to append to. Raises `Unavailable` while a node has it open, and as `open_log`."""
+    """The log of a home, to append to. Raises `Unavailable` while a node has it open and once a witness has
+    proved something against it, and as `open_log`."""
     if not (home / LOG).exists():
         raise InputError(f"there is no `{LOG}` here: name the data directory with `--data`")
     keyring = Keyring.open(home)
     name = named(home, keyring)
+    contradiction = proved(home, name.origin)
+    if contradiction is not None:
+        raise Unavailable(contradiction.why)
     with open_log(home / LOG, name.origin, name.signers, name.verifiers) as log:
         with log.reading() as reading:
             clock = clock_of(reading)

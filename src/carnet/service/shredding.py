@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -25,6 +26,7 @@ from carnet.service.retention import Due, surveyed
 from carnet.service.review import Proposal, Reviewed, Reviews
 from carnet.store.backups import Backups
 from carnet.store.desk import Desk
+from carnet.store.forgotten import forgotten
 from carnet.store.keys import Keyring
 from carnet.store.origins import terms_of
 from carnet.store.sqlite.log import SqliteLog
@@ -43,6 +45,7 @@ DAYS = 30
 RUN = "retention"
 """Who asks where nobody chose: a proposal of all that is over, and of nothing else."""
 
+_AT_ONCE = 256
 _LOG = logging.getLogger("carnet.shred")
 _ORDER = re.compile(
     r"carnet shred 1\nvault (?P<vault>[0-9a-f]{32})\nsubject (?P<subject>[0-9a-f]{32})\n"
@@ -180,6 +183,35 @@ def finished(
             if _has_traces(reading, number, ids)
         ]
     return keys, log.forget(numbers) if numbers else 0
+
+
+class Copies(Protocol):
+    """Where copies of records are: `carnet.store.postgres.copies.QueryStore` is one."""
+
+    def forget(self, origin: str, numbers: Sequence[int]) -> int:
+        """Remove what hangs on these records of a log, also of those that arrive later; how many had
+        something."""
+
+
+def forget_copies(log: SqliteLog, copies: Copies) -> int:
+    """Forget in the copies whatever the log itself has forgotten; of how many records something was there.
+    Done again it changes nothing.
+
+    Of what was copied under a name that the log has no more, only those records are meant that it still has:
+    others had these numbers if it was put back since. Raises as `Copies.forget`.
+    """
+    done, after = 0, -1
+    while True:
+        with log.reading() as reading:
+            numbers, names, size = forgotten(reading, after, _AT_ONCE), reading.origins(), reading.size
+        if not numbers:
+            return done
+        ends = [*(since for since, _ in names[1:]), size]
+        for (_, origin), end in zip(names, ends, strict=True):
+            meant = [number for number in numbers if number < end]
+            if meant:
+                done += copies.forget(origin, meant)
+        after = numbers[-1]
 
 
 def resumed(log: SqliteLog, vault: Vault, desk: Desk, keyring: Keyring, now: dt.datetime) -> None:

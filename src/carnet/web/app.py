@@ -22,8 +22,18 @@ from carnet.model.errors import LedgerError, RulesError, StoreError
 from carnet.service.access import Principal, Refusal
 from carnet.service.node import Node
 from carnet.store.api_keys import Role
-from carnet.store.cosign import Runner
-from carnet.web import deciding, evaluating, lawful, managing, openapi, problems, reading, recalling, watching
+from carnet.web import (
+    deciding,
+    evaluating,
+    lawful,
+    managing,
+    openapi,
+    problems,
+    reading,
+    recalling,
+    tracing,
+    watching,
+)
 from carnet.web.peers import Peers, Question
 from carnet.web.problems import Stop, unavailable
 from carnet.web.routes import ENDPOINTS, IDEMPOTENCY_KEY, REQUEST_ID, Endpoint
@@ -71,11 +81,12 @@ def app(
     node: Node,
     settings: Settings | None = None,
     peers: Peers | None = None,
-    witnesses: Runner | None = None,
+    figures: Callable[[], Mapping[str, float]] | None = None,
+    trace: tracing.Trace | None = None,
 ) -> ASGIApp:
-    """The service on an open node. `peers` are the other nodes of its installation, `witnesses` what keeps
-    its log witnessed, started and stopped by the caller."""
-    serving = Serving(node, settings or Settings(), peers, witnesses)
+    """The service on an open node. `peers` are the other nodes of its installation, `figures` those of what
+    it shares with them elsewhere, `trace` takes each request that was answered."""
+    serving = Serving(node, settings or Settings(), peers, figures)
 
     @contextlib.asynccontextmanager
     async def lifespan(application: Starlette) -> AsyncIterator[None]:
@@ -95,7 +106,11 @@ def app(
     for endpoint in ENDPOINTS:
         paths.setdefault(endpoint.path, []).append(endpoint)
     routes = [
-        Route(path.replace(*_TAILS), _answering(serving, endpoints), methods=[e.method for e in endpoints])
+        Route(
+            path.replace(*_TAILS),
+            _answering(serving, endpoints, trace),
+            methods=[e.method for e in endpoints],
+        )
         for path, endpoints in sorted(paths.items(), key=lambda each: ("{" in each[0], each[0]))
     ]
     application = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _unrouted})
@@ -116,12 +131,14 @@ class _Encoded:
         await self._application(scope, receive, send)
 
 
-def _answering(serving: Serving, endpoints: Iterable[Endpoint]) -> Callable[[Request], Awaitable[Response]]:
+def _answering(
+    serving: Serving, endpoints: Iterable[Endpoint], trace: tracing.Trace | None
+) -> Callable[[Request], Awaitable[Response]]:
     """What answers one path. Whatever goes wrong is a problem, and nothing of the inside is in it."""
     by_method: dict[str, Endpoint] = {endpoint.method: endpoint for endpoint in endpoints}
 
     async def answered(request: Request) -> Response:
-        started = time.perf_counter()
+        started, began = time.perf_counter(), time.time_ns()
         endpoint = by_method["GET" if request.method == "HEAD" else request.method]
         try:
             response = await _handled(serving, endpoint, request)
@@ -139,6 +156,9 @@ def _answering(serving: Serving, endpoints: Iterable[Endpoint]) -> Callable[[Req
         _echo(request, response)
         took = time.perf_counter() - started
         serving.metrics.requests.labels(endpoint.name, str(response.status_code)).observe(took)
+        if trace is not None:
+            parent, epoch = request.headers.get(tracing.TRACEPARENT), serving.node.determiner.law.epoch
+            trace(endpoint, parent, began, response.status_code, epoch)
         return response
 
     return answered
@@ -191,15 +211,13 @@ async def _call(serving: Serving, endpoint: Endpoint, request: Request, principa
 
 async def _flush(serving: Serving) -> None:
     """Record every few seconds which grants were used and which are over; what can't be recorded now is
-    recorded the next time. A log that a witness contradicts takes nothing any more. The law of the next
-    minute is made ready, so that at the instant of a change nobody waits for it."""
+    recorded the next time. The law of the next minute is made ready, so that at the instant of a change
+    nobody waits for it."""
     while True:
         await asyncio.sleep(serving.settings.flush_seconds)
         now = serving.node.clock.read().wall
         with contextlib.suppress(RulesError, OverflowError):
-            await serving.work(serving.warm, now + AHEAD, now)
-        for finding in serving.witnesses.findings if serving.witnesses is not None else ():
-            serving.node.log.stop(str(finding))
+            await serving.hold(now, now + AHEAD, known=now)
         try:
             await serving.work(serving.node.grants.flush)
         except (StoreError, LedgerError) as error:
@@ -224,6 +242,7 @@ async def _unrouted(request: Request, error: Exception) -> Response:
 
 def _problem(serving: Serving, stop: Stop) -> Response:
     serving.metrics.problems.labels(stop.kind.name).inc()
+    tracing.outcome.set(stop.kind.name)
     return problems.written(stop)
 
 

@@ -13,9 +13,9 @@ from starlette.responses import Response
 from carnet.model.errors import InputError, LedgerError, Malformed, RulesError, StoreError, Taken, Unavailable
 from carnet.model.leaves import Path
 from carnet.service import idempotency
-from carnet.service.determine import MOST_AWAY, Determined, Idempotent, Pending, Request
+from carnet.service.determine import MOST_AWAY
 from carnet.service.node import Node
-from carnet.service.subjects import gathered
+from carnet.service.request import Determined, Idempotent, Pending, Request
 from carnet.web import messages, reading
 from carnet.web.problems import (
     IN_PROGRESS,
@@ -27,6 +27,7 @@ from carnet.web.problems import (
     unavailable,
 )
 from carnet.web.serving import Call, Serving, answer, inability, place_headers
+from carnet.web.tracing import outcome
 
 AT_ONCE = 4
 """Of several requests in one, so many are decided at a time: others are to get their turn."""
@@ -108,6 +109,7 @@ async def decided(
     try:
         async with asyncio.timeout(within):
             if to is None:
+                await _law_ready(serving, request)
                 return await _recorded(serving, serving.submit(_determine, serving, tenant, request, None))
             return await _once(serving, tenant, request, to, within)
     except TimeoutError:
@@ -124,6 +126,7 @@ async def _once(serving: Serving, tenant: str, request: Request, to: Idempotent,
         if kept is not None:
             serving.claims.release(to.key)
             return kept
+        await _law_ready(serving, request)
     except BaseException:
         serving.claims.release(to.key)
         raise
@@ -158,7 +161,20 @@ async def _recorded(serving: Serving, deciding: "Future[Pending]") -> Done:
     serving.metrics.determined.labels(
         found.determination.outcome, found.action, str(found.controlled).lower()
     ).inc()
+    outcome.set(found.determination.outcome)
     return Done(found, serving.archives.own.number, receipt.index)
+
+
+async def _law_ready(serving: Serving, request: Request) -> None:
+    """Wait for the law that is going to be asked, before a thread is taken. Raises `Stop` for one that can't
+    be resolved."""
+    now = serving.node.clock.read().wall
+    try:
+        await serving.ready(request.transaction.at if request.purpose == "inquiry" else now, now)
+    except RulesError:
+        raise Stop(
+            UNUSABLE, "`transaction.at`: more readings of the law are open then than can be decided at once"
+        ) from None
 
 
 def _determine_and_release(serving: Serving, tenant: str, request: Request, to: Idempotent) -> Pending:
@@ -173,29 +189,10 @@ def _determine_and_release(serving: Serving, tenant: str, request: Request, to: 
 
 
 def _determine(serving: Serving, tenant: str, request: Request, to: Idempotent | None) -> Pending:
-    node, witnesses = serving.node, serving.witnesses
-    now = node.clock.read().wall
     try:
-        serving.warm(request.transaction.at if request.purpose == "inquiry" else now, now)
-        if witnesses is not None and request.purpose == "use" and not witnesses.standing().allows:
-            _unwitnessed(node, tenant, request)
-        return node.determiner.determine(tenant, request, to)
+        return serving.node.determiner.determine(tenant, request, to)
     except InputError:
-        raise _refusal(node, tenant, request) from None
-    except RulesError:
-        raise Stop(
-            UNUSABLE, "`transaction.at`: more readings of the law are open then than can be decided at once"
-        ) from None
-
-
-def _unwitnessed(node: Node, tenant: str, request: Request) -> None:
-    """Raises `Unavailable` for a controlled item: the log was not witnessed for longer than the operator
-    allows, and none is served then."""
-    law, now = node.determiner.law, node.clock.read()
-    transaction = gathered(request.transaction, node.subjects, tenant=tenant, known=now.early)
-    seen = law.view(transaction, now.wall, now.wall)
-    if law.about(seen.values, now.wall, now.wall).controlled:
-        raise Unavailable("the log was not witnessed for too long: no controlled item is served until it is")
+        raise _refusal(serving.node, tenant, request) from None
 
 
 def _refusal(node: Node, tenant: str, request: Request) -> Stop:

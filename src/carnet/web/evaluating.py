@@ -9,7 +9,7 @@ from starlette.responses import Response
 from carnet.model import authzen
 from carnet.model.authzen import Evaluated, Evaluation, Evaluations, PartOfEvaluation, Purpose
 from carnet.service import idempotency
-from carnet.service.determine import Idempotent, Request
+from carnet.service.request import Idempotent, Request
 from carnet.web import reading
 from carnet.web.deciding import Done, all_decided, decided, tried
 from carnet.web.problems import MALFORMED, OTHER_REQUEST, Stop

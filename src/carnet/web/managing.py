@@ -61,12 +61,13 @@ async def revoked(serving: Serving, question: Question) -> int:
     subject = question.subject
     who = None if subject is None else pseudonym(serving.archives.own.index, question.tenant, subject)
     selector = Selector(subject=who, item=question.item)
-    count, receipt = await serving.work(serving.node.grants.revoke, question.tenant, selector)
+    count, receipts = await serving.work(serving.node.grants.revoke, question.tenant, selector)
     try:
-        await asyncio.wait_for(asyncio.wrap_future(receipt), serving.settings.deadline)
+        async with asyncio.timeout(serving.settings.deadline):
+            await asyncio.gather(*map(asyncio.wrap_future, receipts))
     except TimeoutError:
         raise Unavailable(
-            "grants ended, and the record of it was not durable in time: look at the log's disk"
+            "grants ended, and the record of it was not durable in time: it follows, look at the log's disk"
         ) from None
     return count
 

@@ -12,7 +12,7 @@ from carnet.model.leaf import Leaf
 from carnet.model.time import Force
 from carnet.model.transaction import Party
 from carnet.model.written import Id, Instant, Level
-from carnet.service.determine import Determined, Request
+from carnet.service.request import Determined, Request
 from carnet.web.problems import Problem
 
 MOST_REQUESTS = 100

@@ -2,7 +2,7 @@
 subject, no product is in a label. When something is counted is for the handlers.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -12,6 +12,20 @@ from prometheus_client.registry import Collector
 from carnet.model.errors import LedgerError, StoreError
 from carnet.service.node import Node
 
+_ALWAYS = (
+    ("log_records", "Records in the log."),
+    ("log_trouble", "1 while nothing can be recorded."),
+    ("clock_suspect", "1 while the clock is suspect and nothing controlled is served."),
+    ("witness_trouble", "1 while nothing controlled is served because of what witnesses say or do not say."),
+    ("grants", "Grants that are held."),
+    ("epoch", "The epoch that is enforced."),
+)
+_SHARED = (
+    ("copies_behind", "Records that are not known to be in PostgreSQL."),
+    ("copies_trouble", "1 while no records go to PostgreSQL, or something can't be forgotten there."),
+    ("log_of_logs_leads", "1 while this node keeps the log of logs."),
+    ("log_of_logs_trouble", "1 while checkpoints do not go into the log of logs."),
+)
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -33,10 +47,12 @@ class Family(Struct, frozen=True):
 
 
 class Metrics:
-    """The figures of one node."""
+    """The figures of one node; `shared` gives those of what it shares in PostgreSQL, if there is one."""
 
-    def __init__(self, node: Node, number: int) -> None:
-        self._node, self._number = node, str(number)
+    def __init__(
+        self, node: Node, number: int, shared: Callable[[], Mapping[str, float]] | None = None
+    ) -> None:
+        self._node, self._number, self._shared = node, str(number), shared
         self._registry = CollectorRegistry()
         self.requests = Histogram(
             "carnet_request_seconds",
@@ -56,13 +72,7 @@ class Metrics:
         )
         self._gauges = {
             name: Gauge(f"carnet_{name}", about, registry=self._registry)
-            for name, about in (
-                ("log_records", "Records in the log."),
-                ("log_trouble", "1 while nothing can be recorded."),
-                ("clock_suspect", "1 while the clock is suspect and nothing controlled is served."),
-                ("grants", "Grants that are held."),
-                ("epoch", "The epoch that is enforced."),
-            )
+            for name, about in (*_ALWAYS, *(_SHARED if shared is not None else ()))
         }
 
     def families(self) -> tuple[Family, ...]:
@@ -71,12 +81,14 @@ class Metrics:
         figures: dict[str, float] = {
             "log_trouble": node.log.trouble is not None,
             "clock_suspect": node.clock.read().suspect,
+            "witness_trouble": node.forbids() is not None,
             "grants": len(node.grants),
             "epoch": node.determiner.law.epoch,
         }
         try:
             with node.log.reading() as reading:
                 figures["log_records"] = reading.size
+            figures |= self._shared() if self._shared is not None else {}
         except (StoreError, LedgerError):
             figures["log_trouble"] = True
         for name, value in figures.items():

@@ -21,6 +21,7 @@ from carnet.model.time import instant
 from carnet.policy.enforcement import Policy
 from carnet.policy.enforcement import digest as policy_digest
 from carnet.rules.rulebook import Rulebook
+from carnet.rules.slices import slice_at
 from carnet.service.archives import Archive
 from carnet.store.laws import lawful_policy
 from carnet.store.protocols import Record
@@ -176,9 +177,9 @@ def _again(
         return "law"
     rulebook, policy = law
     transaction = committed(leaf.commitment, private).transaction
-    determination = decide(
-        transaction, rulebook, at=instant(said.at), known=instant(said.known), choices=policy.choices
-    ).determination
+    at, known = instant(said.at), instant(said.known)
+    serving.prepared(slice_at(rulebook, at, known, policy.choices))
+    determination = decide(transaction, rulebook, at=at, known=known, choices=policy.choices).determination
     if recorded(determination) != said:
         raise Damaged(f"record `{record.id}` is decided otherwise now: run an audit")
     return explanation(determination, rulebook)

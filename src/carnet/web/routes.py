@@ -8,7 +8,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from carnet.model import authzen
-from carnet.service.determine import Determined, Request
+from carnet.service.request import Determined, Request
 from carnet.store.api_keys import Role
 from carnet.web import messages, problems
 from carnet.web.problems import Kind

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -22,22 +22,16 @@ from typing import NoReturn
 import uvicorn
 from msgspec import Struct, structs
 
-from carnet.ledger.quorum import load_quorum
 from carnet.model.errors import CarnetError, Unavailable
 from carnet.model.plain import printable
 from carnet.service.node import Node
-from carnet.store import cosign
-from carnet.store.cosign import Runner
-from carnet.store.origins import COSIGNED, named
 from carnet.store.policies import read_policy
 from carnet.store.shelves import load_rulebook
 from carnet.web.app import app
 from carnet.web.messages import MOST_REQUESTS
 from carnet.web.peers import Peers
 from carnet.web.serving import Settings
-
-WITNESSES = "witnesses.toml"
-"""Below the data directory: which witnesses the logs have, if any (`carnet.ledger.quorum`)."""
+from carnet.web.tracing import tracing
 
 GRACE_SECONDS = 10
 """How long requests that are under way may take once a server is told to stop."""
@@ -50,13 +44,18 @@ _LOG = logging.getLogger("carnet.serve")
 
 class Plan(Struct, frozen=True, kw_only=True):
     """What is served: a data directory, shelves of the operator's own, a policy, how; a certificate chain and
-    its key if it speaks TLS itself."""
+    its key if it speaks TLS itself; the address of PostgreSQL if the nodes share one, which is never shown:
+    there may be a password in it."""
 
     data: Path
     law: tuple[Path, ...] = ()
     policy: Path | None = None
     settings: Settings = Settings()
     tls: tuple[Path, Path] | None = None
+    postgresql: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Plan(data={str(self.data)!r})"
 
 
 def serve(plan: Plan, sock: socket.socket, ready: Callable[[], None]) -> None:
@@ -200,11 +199,12 @@ def _node(
     rulebook, policy = load_rulebook(*plan.law), read_policy(plan.policy)
     with (
         Node(plan.data, rulebook, policy, number=number) as node,
-        _witnessed(node) as witnesses,
+        _sharing(plan, node) as figures,
+        tracing(number or 0) as trace,
     ):
         peers = Peers(directory, number or 0)
         config = uvicorn.Config(
-            app(node, plan.settings, peers, witnesses),
+            app(node, plan.settings, peers, figures, trace),
             http="h11",
             ws="none",
             lifespan="on",
@@ -235,28 +235,15 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def _witnessed(node: Node) -> Iterator[Runner | None]:
-    """What keeps the log of a node witnessed, if the installation names witnesses. Raises `InputError` for a
-    list of them that can't be read."""
-    file = node.data / WITNESSES
-    if not file.exists():
+def _sharing(plan: Plan, node: Node) -> Iterator[Callable[[], Mapping[str, float]] | None]:
+    """What a node shares in PostgreSQL, if there is one: the figures of how it goes."""
+    if plan.postgresql is None:
         yield None
         return
-    name = named(node.home, node.own_keys)
-    kept = node.home / COSIGNED
-    runner = Runner(
-        node.log,
-        name.origin,
-        name.verifiers,
-        load_quorum(file.read_bytes(), file=str(file)),
-        keep=cosign.keeper(kept),
-        last=cosign.kept(kept),
-    )
-    runner.start()
-    try:
-        yield runner
-    finally:
-        runner.stop()
+    from carnet.service.sharing import Shared  # noqa: PLC0415 -- its driver is an extra that most do without
+
+    with contextlib.closing(Shared(node, plan.postgresql)) as shared:
+        yield shared.figures
 
 
 def logged() -> None:

@@ -21,13 +21,12 @@ from carnet.model.time import instant
 from carnet.rules import blocks
 from carnet.rules.names import COUNTRIES
 from carnet.rules.rulebook import Rulebook
-from carnet.rules.slices import slice_at
+from carnet.rules.slices import Slice, slice_at
 from carnet.service.access import Principal
 from carnet.service.archives import Archive, Archives
-from carnet.service.determine import Idempotent
 from carnet.service.idempotency import Claims, named
 from carnet.service.node import Node
-from carnet.store.cosign import Runner
+from carnet.service.request import Idempotent
 from carnet.web.limits import Buckets
 from carnet.web.metrics import Metrics
 from carnet.web.peers import Peers
@@ -65,18 +64,22 @@ class Serving:
     taken."""
 
     def __init__(
-        self, node: Node, settings: Settings, peers: Peers | None = None, witnesses: Runner | None = None
+        self,
+        node: Node,
+        settings: Settings,
+        peers: Peers | None = None,
+        figures: Callable[[], Mapping[str, float]] | None = None,
     ) -> None:
         self.node, self.settings, self.peers = node, settings, peers or Peers()
-        self.witnesses = witnesses
         self.archives = Archives(node)
         self.claims = Claims(node.data)
         self.buckets = Buckets(settings.rate, settings.burst)
-        self.metrics = Metrics(node, self.archives.own.number)
+        self.metrics = Metrics(node, self.archives.own.number, figures)
         self.waiting = 0
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="carnet-web")
         self._countries: tuple[str, frozenset[str] | None] = ("", None)
-        self._compiling = Lock()
+        self._compiler = ThreadPoolExecutor(1, thread_name_prefix="carnet-law")
+        self._held: tuple[Slice, ...] = ()
         self._loading, self._rulebooks = Lock(), dict[str, Rulebook]()
 
     @property
@@ -95,14 +98,29 @@ class Serving:
         """The same, and wait for it."""
         return await asyncio.wrap_future(self.submit(work, *given, **named))
 
-    def warm(self, at: dt.datetime, known: dt.datetime) -> None:
-        """Compile the law of an instant if nobody has: once, however many need it. It takes the better part
-        of a second. Raises RulesError where more readings are open than a slice may have."""
-        law = self.node.determiner.law
-        slice_ = slice_at(law.rulebook, at, known, law.policy.choices)
+    async def ready(self, at: dt.datetime, known: dt.datetime) -> None:
+        """Wait until the law of an instant is compiled. That takes the better part of a second if nobody has
+        asked for it: so it is done beside, for one instant after the other, and in one thread, since each
+        that compiles keeps its memory. Raises RulesError where more readings are open than a slice may have.
+        """
+        slice_ = self._slice(at, known)
         if Compiled not in slice_.kept:
-            with self._compiling:
-                compiled(slice_)
+            await asyncio.wrap_future(self._compiler.submit(compiled, slice_))
+
+    def prepared(self, slice_: Slice) -> None:
+        """The same in a thread that may wait."""
+        if Compiled not in slice_.kept:
+            self._compiler.submit(compiled, slice_).result()
+
+    async def hold(self, *instants: dt.datetime, known: dt.datetime) -> None:
+        """Have the law of these instants ready, whatever else is asked for, until others are held."""
+        for at in instants:
+            await self.ready(at, known)
+        self._held = tuple(self._slice(at, known) for at in instants)
+
+    def _slice(self, at: dt.datetime, known: dt.datetime) -> Slice:
+        law = self.node.determiner.law
+        return slice_at(law.rulebook, at, known, law.policy.choices)
 
     def kept_rulebook(self, archive: Archive, digest: str) -> Rulebook:
         """A rulebook that a node enforced before; the last few are kept, since loading one takes a second.
@@ -117,6 +135,7 @@ class Serving:
     def close(self) -> None:
         """Finish what is being done, and release the files."""
         self._pool.shutdown()
+        self._compiler.shutdown(cancel_futures=True)
         self.archives.close()
         self.claims.close()
 

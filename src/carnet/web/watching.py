@@ -78,13 +78,15 @@ async def asked_by_peer(serving: Serving, question: Question) -> object:
 
 def trouble_of(serving: Serving) -> Trouble:
     """What keeps a node from serving: whether the log takes records, can be read and is witnessed, the clock,
-    the vault and the desk. Paths and errors are in the log of the process, not here."""
-    node, archives, witnesses = serving.node, serving.archives, serving.witnesses
+    the vault and the desk. Paths and errors are in the log of the process, not here. What it shares in
+    PostgreSQL keeps it from nothing."""
+    node, archives, witnesses = serving.node, serving.archives, serving.node.witnesses
     found = []
-    if witnesses is not None and witnesses.findings:
-        found.append("a witness contradicts the log")
-    if witnesses is not None and not witnesses.standing().allows:
-        found.append("the log was not witnessed for too long")
+    if witnesses is not None:
+        if witnesses.found is not None:
+            found.append(f"a witness contradicts the log, {_CONTRADICTED[witnesses.found.kind]}")
+        if witnesses.stopped():
+            found.append("the log was not witnessed for too long")
     if node.log.trouble is not None:
         found.append("the log takes no records")
     if node.clock.read().suspect:
@@ -99,7 +101,18 @@ def trouble_of(serving: Serving) -> Trouble:
             check()
         except (StoreError, LedgerError):
             found.append(words)
+    try:
+        if node.outdated():
+            found.append("the key of the vault was rotated, start the node again")
+    except StoreError:
+        found.append("the keys can't be read")
     return Trouble(archives.own.number, tuple(found))
+
+
+_CONTRADICTED = {
+    "ahead": "it had more: continue it under a new origin",
+    "forked": "it was another: audit it",
+}
 
 
 def _read(archives: Archives) -> None:
