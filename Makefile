@@ -7,7 +7,7 @@ BENCH  := .venv-bench/.installed
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-real check law bench nightly docs format clean
+.PHONY: help run test test-real check check-code check-law law bench nightly docs format clean
 
 help: ## say what each target does
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
@@ -21,11 +21,15 @@ test: $(DEV) ## every test that needs nothing but the dev tools (under 8 minutes
 test-real: $(DEV) ## the tests that start real things: the wheel outside the tree, the pages as a user reads them
 	$(PYTEST) -n 2 --dist loadgroup -m "real and not slow"
 
-check: $(DEV) ## format, lint, types, imports, the rules and what is generated from them
+check: check-code check-law ## format, lint, types, imports, the rules and what is generated (-j2: both halves at once)
+
+check-code: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check-law: $(DEV)
 	$(BIN)/carnet rules check
 	$(BIN)/carnet rules test
 	$(BIN)/python docs/generate.py --check

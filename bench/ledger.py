@@ -1,4 +1,5 @@
-"""The log: durable records and acknowledged grants a second, proofs and audit, paired in one run.
+"""The log: durable records and acknowledged grants a second, proofs and audit, and determinations over HTTP
+(`over_http.py`), paired in one run.
 
 Ours signs a checkpoint for every batch, stores the nodes of the tree and reads back what it signs. Beside it
 stand a naive hash chain in SQLite that commits each record by itself, the same chain with a commit for 256
@@ -16,12 +17,13 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import apsw
+import over_http
 import report
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -36,6 +38,8 @@ SIGNER = Ed25519Signer(ORIGIN, Ed25519PrivateKey.from_private_bytes(bytes(32)))
 BATCH = 256
 LEAF_BYTES = 600
 PRODUCERS = (16, 64, 256)
+
+OURS = "carnet@256"
 
 _ids = itertools.count()
 
@@ -52,11 +56,11 @@ class Ours:
     def __init__(self, folder: Path) -> None:
         self.log = open_log(folder / "log.db", ORIGIN, [SIGNER], [SIGNER.verifier])
 
-    def batches(self, batches: list[list[bytes]]) -> None:
+    def batches(self, batches: list[list[Entry]]) -> None:
         """Each batch is submitted while the one before is being written."""
         before = None
         for batch in batches:
-            last = self.log.submit_all([entry(leaf) for leaf in batch])
+            last = self.log.submit_all(batch)
             if before is not None:
                 before.result()
             before = last
@@ -167,6 +171,11 @@ def entry(leaf: bytes, *, granted: bool = False) -> Entry:
     )
 
 
+def entries(batches: Iterable[list[bytes]]) -> list[list[Entry]]:
+    """The leaves as our log takes them."""
+    return [[entry(leaf) for leaf in batch] for batch in batches]
+
+
 def spent(call: Callable[[], object]) -> int:
     start = time.perf_counter_ns()
     call()
@@ -203,8 +212,8 @@ def spread(values: list[float]) -> list[str]:
 def in_batches(folder: Path, *, rounds: int, count: int) -> dict[str, float]:
     """Records a second in batches, and one by one. The sides take turns in each round."""
     ours, chain = Ours(folder), Chain(folder)
-    runs: dict[str, tuple[Callable[[list[list[bytes]]], None], int]] = {
-        "carnet@256": (ours.batches, count),
+    runs: dict[str, tuple[Callable[[Any], None], int]] = {
+        OURS: (ours.batches, count),
         "hash chain@256": (chain.batches, count),
         "hash chain@1": (chain.each, 1),
     }
@@ -217,7 +226,9 @@ def in_batches(folder: Path, *, rounds: int, count: int) -> dict[str, float]:
     found: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, (run, batches) in runs.items():
-            given = [leaves(BATCH) for _ in range(batches)]
+            given: list[Any] = [leaves(BATCH) for _ in range(batches)]
+            if name == OURS:  # every side starts from what it takes
+                given = entries(given)
             found[name].append(BATCH * batches / (spent(lambda run=run, given=given: run(given)) / 1e9))
     for side in sides:
         side.close()
@@ -229,7 +240,7 @@ def in_batches(folder: Path, *, rounds: int, count: int) -> dict[str, float]:
 def same_trees(ours: Ours, peer: Pymerkle) -> None:
     """Ends the bench if the roots or the proofs of the same leaves differ."""
     given = [leaves(BATCH), leaves(77)]
-    ours.batches(given)
+    ours.batches(entries(given))
     peer.batches(given)
     size = BATCH + 77
     if any(ours.root(at) != peer.root(at) for at in range(1, size + 1, 13)):
@@ -273,7 +284,7 @@ def proved(folder: Path, *, size: int) -> dict[str, float]:
     ours = Ours(folder)
     peer = Pymerkle(folder) if installed() else None
     for given in chunks(size):
-        ours.batches([given[at : at + BATCH] for at in range(0, len(given), BATCH)])
+        ours.batches(entries(given[at : at + BATCH] for at in range(0, len(given), BATCH)))
         if peer is not None:
             peer.tree.append_entries(given)
     draw = random.Random(2026)
@@ -325,23 +336,29 @@ def main() -> None:
     ):
         with tempfile.TemporaryDirectory(dir=given.data) as folder:
             parts.append(run(Path(folder)))
+    with tempfile.TemporaryDirectory(dir=given.data) as folder:
+        p50, p99 = over_http.measured(
+            Path(folder), rounds=1 if given.quick else 5, each=50 if given.quick else 200
+        )
     records, acks, proofs = parts
-    ratios = {
-        f"{name} records": records["carnet@256"] / value
-        for name, value in records.items()
-        if name != "carnet@256"
-    }
+    ratios = {f"{name} records": records[OURS] / value for name, value in records.items() if name != OURS}
     for name, value in acks.items():
         side, _, producers = name.partition("@")
         if side != "carnet":
             ratios[f"{name} producers"] = acks[f"carnet@{producers}"] / value
     if "pymerkle" in proofs:
         ratios["pymerkle proof"] = proofs["pymerkle"] / proofs["carnet"]
+    for name, value in p50.items():
+        kind, _, at_once = name.partition("@")
+        if kind in over_http.BARE:
+            ratios[f"{kind} p50 @{at_once}"] = value / p50[f"new subject@{at_once}"]
     figures = {
         "records_per_s": rounded(records),
         "acknowledged_per_s": rounded(acks),
         "proof_us": {name: round(value, 1) for name, value in proofs.items() if name != "audit"},
         "audit_records_per_s": round(proofs["audit"]),
+        "http_p50_ms": {name: round(value, 1) for name, value in p50.items()},
+        "http_p99_ms": {name: round(value, 1) for name, value in p99.items()},
     }
     report.last_line("ledger", ratios, figures)
 

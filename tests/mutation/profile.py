@@ -6,6 +6,7 @@ taken off before each mutant, so that none is asked what another has compiled.""
 import datetime as dt
 import signal
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from io import StringIO
@@ -107,13 +108,13 @@ def plain(value: object) -> object:
 
 
 def kept(entry: ModuleType, book: Rulebook, at: dt.datetime) -> object:
-    """How many of many slices a new rulebook keeps, and whether these are the last that were made."""
+    """How many of many slices a new rulebook keeps, and which of those that nobody holds."""
     book = msgspec.structs.replace(book)
-    asked = [Choices(stale_after_days=day) for day in range(150)]
-    made = [entry.slice_at(book, at, at, choices) for choices in asked]
+    asked = [Choices(stale_after_days=day) for day in range(40)]
+    made = [weakref.ref(entry.slice_at(book, at, at, choices)) for choices in asked]
     found = book.kept[entry.Found]
-    same = [entry.slice_at(book, at, at, asked[day]) is made[day] for day in (149, 22, 21)]
-    return len(found.slices), len(found.instants), same  # type: ignore[attr-defined] # of the loaded module
+    left = [number for number, slice_ in enumerate(made) if slice_() is not None]
+    return len(found.slices), len(found.instants), left  # type: ignore[attr-defined] # of the loaded module
 
 
 def with_axes(count: int) -> Rulebook:

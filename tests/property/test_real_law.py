@@ -14,8 +14,7 @@ from carnet.store.shelves import shipped
 def test_both_engines_answer_alike_under_the_shipped_law() -> None:
     views = RealViews(Random(7), load(shipped()))
     outcomes: Counter[str] = Counter()
-    for _ in range(120):
-        question = views.question()
+    for question in views.questions(120):
         answer = ask(reference.answer, views.book, question)
         outcomes[answer.outcome] += 1
         assert ask(decide.answer, views.book, question) == answer

@@ -13,6 +13,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from tests.faults.counts import counted
 from tests.ledger.memory import LOG, ORIGIN
 from tests.witness.logs import Small
 
@@ -152,7 +153,9 @@ def test_killed_at_a_point_it_knows_all_or_nothing(home, patch, kept):
                 forked = fork.append(turn % 3 + 1)
                 assert isinstance(client(forked, home, url).submit(), Forked)
                 assert isinstance(client(small, home, url).submit(), Cosigned)
-    print(f"killed {KILLS} times, size {size}")
+    counted(
+        f"the witness killed, {'decided' if kept else 'undecided'}", ends=KILLS, acknowledged=size, lost=0
+    )
 
 
 def acknowledged_and_remembered(home, kills, patch="", seed=7):
@@ -179,7 +182,7 @@ def test_killed_at_random_it_remembers_all_that_it_acknowledged(home):
     found = acknowledged_and_remembered(home, AT_RANDOM)
     lost = [(said, kept) for said, kept in found if kept < said]
     grown = [kept for _, kept in found]
-    print(f"killed {AT_RANDOM} times, {grown[-1]} cosigned, {len(lost)} lost")
+    counted("the witness killed at random", ends=AT_RANDOM, acknowledged=grown[-1], lost=len(lost))
     assert lost == []
     assert grown == sorted(grown)
     assert sum(said > 0 for said, _ in found) > AT_RANDOM // 2

@@ -53,15 +53,16 @@ class Passes:
             "scan(g, pending)": [*scan, "return live"],
             "test(V, at, R, live, pending)": test,
             "decided(V, at)": [
-                "g, R, pending = V.get, {}, []",
-                *scan,
+                "pending = []",
+                "live = scan(V.get, pending)",
                 f"if live & {rows.reading}: return engine.over_readings(V, at, live, pending)",
-                *test,
+                "return test(V, at, {}, live, pending)",
             ],
             "lifted(able)": [f"return {self.lifting()}"],
         }
-        text = "\n".join("\n    ".join([f"def {name}:", *lines]) for name, lines in texts.items())
-        exec(compile(text, "<rows>", "exec"), names)  # noqa: S102 -- made from checked trees only
+        for name, lines in texts.items():  # one by one: all together take twice the memory on the way
+            text = "\n    ".join([f"def {name}:", *lines])
+            exec(compile(text, "<rows>", "exec"), names)  # noqa: S102 -- made from checked trees only
         self.made = names
 
     def closing(self, node: tree.Tree) -> list[str]:

@@ -23,13 +23,12 @@ ONE_FACT = (tree.Holds, tree.Equals, tree.In, tree.Compare, tree.Quantified, tre
 
 def path_of(part: tree.Tree) -> str | None:
     """The one fact that a part reads; None if there are several, or something else counts."""
-    terms: set[tree.Term] = set()
     for node in tree.parts_of(part):
         if not isinstance(node, ONE_FACT):
             return None
         if isinstance(node, tree.Equals | tree.In) and not isinstance(node.value, tree.Term):
             return None
-        terms |= set(tree.terms_of(node))
+    terms = set(tree.terms_of(part))
     if len(terms) != 1:
         return None
     term = terms.pop()

@@ -5,7 +5,9 @@ import datetime as dt
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from threading import Lock
 from typing import Any, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from msgspec import Struct, structs
 
@@ -22,7 +24,9 @@ PRODUCT = tree.Term("item", "product")
 
 Conditional = blocks.Requirement | blocks.Prohibition | blocks.Exception_ | blocks.Bar | blocks.RedFlag
 
-MOST_KEPT = 128
+MOST_KEPT = 16
+"""Slices that a rulebook keeps. With its engine, one of the shipped law takes some 11 MB."""
+
 FIRST, LAST = dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC)
 
 Between = tuple[dt.datetime, dt.datetime]
@@ -62,7 +66,7 @@ class Stage(Struct, frozen=True):
     covered: bool
 
 
-class Slice(Struct, frozen=True, kw_only=True, eq=False, dict=True):
+class Slice(Struct, frozen=True, kw_only=True, eq=False, dict=True, weakref=True):
     """Everything that an engine needs between two change instants. `start` and `end` are None beyond the
     first and the last."""
 
@@ -111,13 +115,16 @@ def known_instants(rulebook: Rulebook) -> list[dt.datetime]:
 
 
 class Found:
-    """What was worked out of a rulebook. `last` is the slice that was asked for last: the instants of law and
-    of knowledge between which it holds, the choices for which it does, and itself."""
+    """What was worked out of a rulebook. `slices` has those that were asked for last, the latest at its end;
+    `living` has these too, and whatever else somebody holds. `last` is the slice that was asked for last: the
+    instants of law and of knowledge between which it holds, the choices for which it does, and itself."""
 
     def __init__(self, rulebook: Rulebook) -> None:
         self.knowns = known_instants(rulebook)
         self.instants: dict[tuple[int, int | None], list[dt.datetime]] = {}
         self.slices: dict[tuple[object, ...], Slice] = {}
+        self.living: WeakValueDictionary[tuple[object, ...], Slice] = WeakValueDictionary()
+        self.making = Lock()
         self.last: tuple[Between, Between, int | None, Mapping[str, str], Slice] | None = None
 
 
@@ -137,7 +144,7 @@ def between(instants: list[dt.datetime], position: int) -> Between:
 
 def slice_at(rulebook: Rulebook, at: dt.datetime, known: dt.datetime, choices: Choices) -> Slice:
     """The slice for an instant of law and of knowledge. Kept on the rulebook: the same slice is the same
-    object, until 128 others were made.
+    object while somebody holds it, and else until 16 others were asked for.
 
     Raises RulesError if more than six axes are left open.
     """
@@ -156,11 +163,14 @@ def slice_at(rulebook: Rulebook, at: dt.datetime, known: dt.datetime, choices: C
     position = bisect_right(instants, at)
     span = between(instants, position)
     key = (knew, position, limit, tuple(sorted(readings.items())))
-    slice_ = found.slices.get(key)
-    if slice_ is None:
-        start = span[0] if position else None
-        end = span[1] if position < len(instants) else None
-        slice_ = keep(found.slices, key, _Resolver(rulebook, at, known, choices).slice(start, end))
+    with found.making:
+        slice_ = found.living.get(key)
+        if slice_ is None:
+            start = span[0] if position else None
+            end = span[1] if position < len(instants) else None
+            slice_ = found.living[key] = _Resolver(rulebook, at, known, choices).slice(start, end)
+        found.slices.pop(key, None)
+        keep(found.slices, key, slice_)
     found.last = (span, between(found.knowns, knew), limit, dict(readings), slice_)
     return slice_
 

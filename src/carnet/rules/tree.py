@@ -8,7 +8,7 @@ false, or unknown. `Open` is the leaf that is always unknown.
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
@@ -190,24 +190,32 @@ def blurred(when: Tree, unclear: Tree) -> Tree:
 
 
 def parts_of(node: Tree) -> Iterator[Tree]:
-    """The node and all below it."""
-    yield node
-    match node:
-        case Not(part) | IsUnknown(part):
-            yield from parts_of(part)
-        case And(parts) | Or(parts):
-            for part in parts:
-                yield from parts_of(part)
-        case Reading(_, values):
-            for _, part in values:
-                yield from parts_of(part)
+    """The node and all below it, each before what is below it."""
+    left = [node]
+    while left:
+        node = left.pop()
+        yield node
+        match node:
+            case And(parts) | Or(parts):
+                left += parts[::-1]
+            case Not(part) | IsUnknown(part):
+                left.append(part)
+            case Reading(_, values):
+                left += [part for _, part in values[::-1]]
+
+
+_READ = {
+    kind: [name for name in ("term", "value", "left", "right", "since") if name in kind.__struct_fields__]
+    for kind in get_args(Tree)
+}
+"""By kind of node: its fields that may be a term."""
 
 
 def terms_of(node: Tree) -> Iterator[Term]:
     """Every term that a condition reads by itself, definitions it calls left out."""
     for part in parts_of(node):
-        for name in ("term", "value", "left", "right", "since"):
-            value = getattr(part, name, None)
+        for name in _READ[part.__class__]:
+            value = getattr(part, name)
             value = value.statuses if isinstance(value, MostRecent) else value
             if isinstance(value, Term):
                 yield value

@@ -169,15 +169,16 @@ class SqliteLog:
         self.close()
 
     def _run(self) -> None:
-        while (jobs := self._next or _begun(self._waiting.batch())) is not None:
-            self._next = None
+        while (taken := [] if self._next else self._waiting.batch()) is not None:
             with self._turn:
+                jobs, self._next = self._next or _begun(taken), None
                 self._record(jobs)
                 self._writer.tidy()
 
     def _ahead(self) -> list[Entry]:
         """What the next batch is, if it is full by now: made ready while the disk has the one before."""
-        self._next = _begun(self._waiting.full())
+        taken = self._waiting.full()
+        self._next = None if taken is None else _begun(taken)
         return _entries(self._next or ())
 
     def _record(self, jobs: list[Job]) -> None:
@@ -213,9 +214,9 @@ class SqliteLog:
             raise Unavailable("the log is closed: open it again")
 
 
-def _begun(jobs: list[Job] | None) -> list[Job] | None:
+def _begun(jobs: list[Job]) -> list[Job]:
     """The jobs that nobody has taken back, and nobody can any more."""
-    return None if jobs is None else [job for job in jobs if job.future.set_running_or_notify_cancel()]
+    return [job for job in jobs if job.future.set_running_or_notify_cancel()]
 
 
 def _entries(jobs: Sequence[Job]) -> list[Entry]:
