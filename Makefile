@@ -45,7 +45,7 @@ bench: $(BENCH) ## compare with the other engines (QUICK=1: under a minute)
 	nice .venv-bench/bin/python bench/fail_open.py $(if $(QUICK),--quick)
 	nice .venv-bench/bin/python bench/ledger.py $(if $(QUICK),--quick)
 
-nightly: $(DEV) ## the long comparisons of the engines, and the mutants
+nightly: $(DEV) ## the long comparisons of the engines, the mutants, the faults in number
 	nice $(BIN)/python -m tests.nightly
 
 docs: $(DEV) ## write what is generated, then check every link and every example

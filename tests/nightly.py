@@ -1,10 +1,12 @@
-"""The long comparisons of the engines, on two processes; the report goes to bench/results.
+"""The long comparisons of the engines and the faults to survive, on two processes; the report goes to
+bench/results.
 
     python -m tests.nightly                    everything
     python -m tests.nightly --only differential,mutation --pairs 100000
 
 Parts: differential (the fast engine against the specification), asks (brute force over what is unknown),
-planted (bugs written on purpose), mutation (bugs written by rule). Exit code 1 if one of them finds any.
+planted (bugs written on purpose), mutation (bugs written by rule), faults (real processes that are killed,
+disks that fail, clocks that jump: see tests/faults). Exit code 1 if one of them finds any.
 """
 
 import argparse
@@ -15,9 +17,12 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
+from tests.faults import counts
 from tests.mutation import run as mutation
 from tests.property import planted
 from tests.property.brute import Sum, cases
@@ -27,9 +32,68 @@ from tests.property.differential import PAIRS, Tally, run
 from carnet.engine import decide, reference
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("differential", "asks", "planted", "mutation")
+PARTS = ("differential", "asks", "planted", "mutation", "faults")
 CHUNK = 25
 """Rulebooks that a process takes at a time."""
+FAULTS = (
+    "tests/faults",
+    "tests/postgres/test_faults.py",
+    "tests/witness/test_processes.py",
+    "tests/web/test_serve.py",
+    "tests/web/test_schemathesis.py",
+    "tests/records/test_shred.py",
+    "tests/log/test_shred_run.py",
+    "tests/log/test_replay.py",
+    "tests/log/test_replay_many.py",
+    "tests/log/test_replay_flips.py",
+)
+"""The tests of the part `faults`."""
+
+LEAST: dict[str, tuple[str, int]] = {
+    "kill -9 before commit": ("ends", 20),
+    "kill -9 after commit": ("ends", 20),
+    "kill -9 after acknowledgement": ("ends", 20),
+    "kill -9 at random": ("ends", 1000),
+    "power cut, all of what was not synced dropped": ("ends", 20),
+    "power cut, some sectors of what was not synced dropped": ("ends", 20),
+    "a disk whose sync takes 8 s": ("asked", 20),
+    "a torn, cut or garbled WAL": ("damages", 600),
+    "bits flipped on the way to the disk": ("altered", 20),
+    "a bit flipped in the file": ("flipped", 9500),
+    "a disk that says it is full": ("refused", 100),
+    "carnet serve on a disk that is slow": ("refused", 1),
+    "carnet serve on a disk that is broken": ("refused", 1),
+    "carnet serve on a disk that is full": ("refused", 1),
+    "an old copy put back": ("copies", 20),
+    "a log forked": ("forks", 5),
+    "the clock jumps": ("jumps", 4),
+    "two sequencers": ("refused", 100),
+    "PostgreSQL: two sequencers": ("ends", 1),
+    "PostgreSQL killed under load": ("ends", 20),
+    "the witness is down": ("seconds", 120),
+    "a shred, with two backups": ("keys", 1),
+    "generated requests": ("requests", 1000),
+    "a bit of an export flipped": ("flipped", 1000),
+    "a rule or a list of an export changed": ("flipped", 20),
+    "records replayed": ("records", 10_000),
+}
+"""What has to be counted at least: a fault that was not made was not survived."""
+
+BAD = (
+    "lost",
+    "changed",
+    "unsound",
+    "not_open",
+    "altered_accepted",
+    "unnoticed",
+    "told_late",
+    "served",
+    "found",
+    "undescribed",
+    "server_errors",
+    "differing",
+)
+"""What has to be 0 wherever it is counted."""
 
 
 def compared(seeds: range) -> Tally:
@@ -123,6 +187,45 @@ def mutants(processes: int) -> dict[str, object]:
     }
 
 
+def faults(processes: int) -> dict[str, object]:
+    """The fault tests as often as the nightly asks for, and what they counted."""
+    with tempfile.TemporaryDirectory() as folder:
+        file, results = Path(folder) / "counts", Path(folder) / "results.xml"
+        file.touch()
+        words = ["-q", "-n", str(processes), "--dist", "loadgroup", f"--junitxml={results}", *FAULTS]
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *words],
+            cwd=ROOT,
+            env={**os.environ, "CARNET_FAULTS": "nightly", counts.FILE: str(file)},
+            check=False,
+        )
+        found = survived(counts.read(file), results)
+    return found | {"ok": found["ok"] and done.returncode == 0}
+
+
+def survived(found: dict[str, dict[str, int]], results: Path) -> dict[str, object]:
+    """What was counted, and whether it is enough and nothing of it bad."""
+    suites = list(ET.parse(results).iter("testsuite")) if results.exists() else []
+    tests = {name: sum(int(one.get(name, 0)) for one in suites) for name in ("tests", "failures", "errors")}
+    total = {
+        name: sum(numbers.get(name, 0) for numbers in found.values())
+        for name in ("ends", "acknowledged", *BAD)
+    }
+    missing = [fault for fault, (name, least) in LEAST.items() if found.get(fault, {}).get(name, 0) < least]
+    failed = tests["failures"] + tests["errors"]
+    return {
+        "tests": tests["tests"],
+        "failed": failed,
+        "kills": total["ends"],
+        "acknowledged": total["acknowledged"],
+        "lost": total["lost"],
+        "altered_accepted": total["changed"] + total["altered_accepted"] + total["unnoticed"],
+        "missing": missing,
+        "counts": found,
+        "ok": tests["tests"] > 0 and not failed and not missing and not any(total[name] for name in BAD),
+    }
+
+
 def commit() -> str:
     found = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
@@ -164,6 +267,12 @@ def table(report: dict[str, object]) -> str:
         lines += [
             f"- {name}: {c['killed']} of {c['mutants']}" for name, c in parts["mutation"]["modules"].items()
         ]
+    if "faults" in parts:
+        lines += ["", "Faults, and what was counted:", ""]
+        for fault, numbers in parts["faults"]["counts"].items():
+            said = ", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in numbers.items())
+            lines.append(f"- {fault}: {said}")
+        lines += [f"- {fault}: NOT MADE OFTEN ENOUGH" for fault in parts["faults"]["missing"]]
     return "\n".join(lines) + "\n"
 
 
@@ -186,6 +295,7 @@ def main() -> int:
         "asks": lambda: asks(given.seed + 500_000, given.brute, given.processes),
         "planted": planted_bugs,
         "mutation": lambda: mutants(given.processes),
+        "faults": lambda: faults(given.processes),
     }
     started, begin = dt.datetime.now(dt.UTC), time.monotonic()
     parts: dict[str, dict[str, object]] = {}

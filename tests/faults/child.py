@@ -38,24 +38,28 @@ def halt():
 
 def halting(point, turn):
     """Let the writer halt in its batch number `turn`: before its commit, after it, or after it was told."""
-    commit, tidy, turns = Writer.commit, Writer.tidy, iter(range(turn))
+    recorded, commit, tidy, turns = Writer._recorded, Writer.commit, Writer.tidy, iter(range(turn))
+    last = []
+
+    def numbered(self, *given, **named):
+        if next(turns, None) is None:
+            last.append(True)
+        return recorded(self, *given, **named)
 
     def halted_commit(self, db):
-        last = next(turns, None) is None
         if last and point == "before_commit":
             halt()
         commit(self, db)
         if last and point == "after_commit":
             halt()
-        self.last = last
 
     def halted_tidy(self):
-        if getattr(self, "last", False) and point == "after_acknowledgement":
+        if last and point == "after_acknowledgement":
             time.sleep(0.02)  # those who wait say it
             halt()
         tidy(self)
 
-    Writer.commit, Writer.tidy = halted_commit, halted_tidy
+    Writer._recorded, Writer.commit, Writer.tidy = numbered, halted_commit, halted_tidy
 
 
 def altering(disk, draw):
@@ -100,16 +104,16 @@ def produce(log, name, plan):
 
 def main():
     plan = json.loads(sys.argv[1])
-    wrong.build(plan.get("wrong"))
     draw = random.Random(plan["run"])
     disk = Disk(loses=plan.get("disk") == "loses")
     if plan.get("disk") == "alters":
         altering(disk, draw)
     writing.TIDY_PAGES = plan.get("tidy", writing.TIDY_PAGES)
-    say("starting")
-    log = open_log(Path(plan["path"]), ORIGIN, [LOG], [LOG.verifier], vfs=disk.name)
     if plan.get("point"):
         halting(plan["point"], plan["turn"])
+    wrong.build()  # after the above: what it does before a commit is done before the point is reached
+    say("starting")
+    log = open_log(Path(plan["path"]), ORIGIN, [LOG], [LOG.verifier], vfs=disk.name)
     signal.signal(signal.SIGTERM, lambda number, frame: disk.cut(draw))
     say("open")
     names = [f"run-{plan['run']}-{each}" for each in range(plan.get("producers", 4))]

@@ -1,9 +1,11 @@
 """A disk that fails: a VFS below SQLite that is slow, full, breaks, changes bytes, or loses what was not
 synced. Everything else is the real file system's."""
 
+import contextlib
 import errno
 import itertools
 import os
+import subprocess
 import threading
 from pathlib import Path
 
@@ -120,6 +122,19 @@ class File(apsw.VFSFile):
                         super().xWrite(data, offset)
                 self.image.waiting.clear()
         super().xSync(flags)
+
+
+@contextlib.contextmanager
+def mounted(folder, size):
+    """A small file system of its own, or None where this process may not mount one."""
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        yield None
+        return
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def survivors(file, waiting, random):

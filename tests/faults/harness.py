@@ -8,9 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from msgspec import Struct
+from tests.faults import wrong
+from tests.faults.counts import counted
 from tests.ledger.memory import LOG, ORIGIN
 from tests.store.logs import full
 
@@ -24,8 +27,14 @@ KEYS = [LOG.verifier]
 NIGHTLY = os.environ.get("CARNET_FAULTS") == "nightly"
 
 
-def times(usual, nightly):
-    """How often: `CARNET_FAULTS=nightly` asks for more."""
+ABREAST = 4
+"""Logs that are worked on at a time: most of the time is waiting."""
+
+
+def times(usual, nightly, wrongly=None):
+    """How often: `CARNET_FAULTS=nightly` asks for more, and a wrong build is caught sooner."""
+    if wrong.NAME is not None and wrongly is not None:
+        return wrongly
     return nightly if NIGHTLY else usual
 
 
@@ -58,9 +67,16 @@ class Counts(Struct):
         setattr(self, kind, getattr(self, kind) + 1)
         self.first = self.first or f"{kind}: {why}"
 
-    def __str__(self):
-        counts = [f"{getattr(self, name)} {name}" for name in self.__struct_fields__[:-1]]
-        return ", ".join([*counts, self.first])
+    def add(self, other):
+        for name in self.__struct_fields__[:-1]:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.first = self.first or other.first
+
+    def tell(self, fault, **more):
+        """Have it counted, and nothing bad in it."""
+        numbers = {name: getattr(self, name) for name in self.__struct_fields__[:-1]}
+        counted(fault, **numbers, **more)
+        assert self.bad == 0, self.first
 
 
 def make(folder):
@@ -102,7 +118,8 @@ def heard(told, line):
 
 
 def judge(path, told, counts, *, goes_on=True):
-    """Open the log as a start does, and look for everything that was acknowledged; then it has to go on."""
+    """Open the log as a start does, and look for everything that was acknowledged; then it has to go on, with
+    one record more. The size that was found, None if it is not open."""
     counts.ends += 1
     counts.acknowledged += len(told.acknowledged)
     try:
@@ -113,10 +130,11 @@ def judge(path, told, counts, *, goes_on=True):
             log = open_log(path, ORIGIN, [LOG], KEYS, behind=True)
         except CarnetError:
             counts.lost += len(told.acknowledged)
-            return
+            return None
         goes_on = False
     with log:
         with log.reading() as reading:
+            found = reading.size
             older = told.checkpoints[-1] if told.checkpoints else None
             report = audit(reading, reading.checkpoint(), ORIGIN, KEYS, older=older)
             for why in [finding.message for finding in report.findings] + check.problems(reading, KEYS):
@@ -125,6 +143,33 @@ def judge(path, told, counts, *, goes_on=True):
                 look(reading, id_, index, counts)
         if goes_on:
             log.append(full(f"after {counts.ends} {time.monotonic_ns()}"), within=60)
+    return found
+
+
+def abreast(work, jobs):
+    """The counts of some jobs, a few at a time."""
+    counts = Counts()
+    with ThreadPoolExecutor(ABREAST) as pool:
+        for found in pool.map(work, jobs):
+            counts.add(found)
+    return counts
+
+
+def kept_by_disk(path, folder, indices):
+    """That a power cut now would leave what was acknowledged, by what a losing disk has synced so far."""
+    folder.mkdir()
+    with open_log(imaged(path, folder), ORIGIN, [LOG], KEYS) as log, log.reading() as reading:
+        assert [index for index in indices if reading.record(index) is None] == [], "these are lost"
+
+
+def imaged(path, folder):
+    """The files of an open log as they are on the disk now, without what is remembered beside it."""
+    for ending in ("", "-wal"):
+        source = path.with_name(path.name + ending)
+        if source.exists():
+            # another process copies: opening and closing the file in this one would drop SQLite's locks
+            subprocess.run(["cp", str(source), str(folder / source.name)], check=True)
+    return folder / path.name
 
 
 def size(path):

@@ -7,7 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from tests.faults.harness import KEYS, ROOT, Counts, child, judge, make, size, times
+from tests.faults.counts import counted
+from tests.faults.disk import Disk
+from tests.faults.harness import KEYS, ROOT, Counts, child, judge, kept_by_disk, make, size, times
 from tests.ledger.memory import LOG, ORIGIN
 from tests.store.logs import Sqlite, appended, full
 
@@ -27,8 +29,9 @@ def test_a_log_rolled_back_to_an_old_copy_is_noticed_by_a_checkpoint_kept_outsid
     draw, count = random.Random(2026), times(20, 100)
     with Sqlite(tmp_path).open() as log:
         for number in range(count):
-            appended(log, [full(f"{number}-{each}") for each in range(draw.randrange(1, 9))])
-            log.backup(tmp_path / f"copy-{number}")
+            receipts = appended(log, [full(f"{number}-{each}") for each in range(draw.randrange(1, 9))])
+            copied = log.backup(tmp_path / f"copy-{number}")
+            assert copied.size == receipts[-1].size, "what is acknowledged is not in the copy"
         with log.reading() as reading:
             outside = reading.checkpoint()
             last = reading.size
@@ -41,7 +44,7 @@ def test_a_log_rolled_back_to_an_old_copy_is_noticed_by_a_checkpoint_kept_outsid
         with Sqlite(tmp_path).open(behind=True) as log, log.reading() as reading:
             report = audit(reading, reading.checkpoint(), ORIGIN, KEYS, older=outside)
             assert [finding.kind for finding in report.findings] == (["rolled_back"] if rolled_back else [])
-    print(f"\n{count} old copies put back, all noticed")
+    counted("an old copy put back", copies=count, unnoticed=0)
 
 
 def size_of(path):
@@ -58,7 +61,8 @@ def test_a_fork_of_one_log_is_noticed_from_either_side(tmp_path):
         (folder := tmp_path / str(count)).mkdir()
         with Sqlite(folder).open() as log:
             appended(log, [full(str(number)) for number in range(before)])
-        shutil.copy(folder / "log.db", folder / "fork.db")
+            copied = log.backup(folder / "fork.db")
+            assert copied.size == before, "what is acknowledged is not in the copy"
         kept = []
         for path, side, more in ((folder / "log.db", "left", left), (folder / "fork.db", "right", right)):
             with open_log(path, ORIGIN, [LOG], KEYS) as log:
@@ -70,6 +74,7 @@ def test_a_fork_of_one_log_is_noticed_from_either_side(tmp_path):
                 report = audit(reading, reading.checkpoint(), ORIGIN, KEYS, older=other)
                 assert {finding.kind for finding in report.findings} <= {"forked", "rolled_back"}
                 assert not report.sound
+    counted("a log forked", forks=count + 1, unnoticed=0)
 
 
 def test_while_a_process_has_a_log_no_other_gets_it_and_after_its_death_one_does(tmp_path):
@@ -84,8 +89,7 @@ def test_while_a_process_has_a_log_no_other_gets_it_and_after_its_death_one_does
             assert b"is open in another process" in second.stderr
             first.send_signal(signal.SIGKILL)
         judge(path, child(path, run=run, seconds=0.1, producers=2), counts)
-    print(f"\n{counts}")
-    assert counts.bad == 0
+    counts.tell("two processes with one log", refused=2 * counts.ends)
 
 
 SECOND = """
@@ -102,11 +106,12 @@ time.sleep(60)
 def test_of_two_sequencers_the_first_is_shut_out_and_the_tree_stays_one(tmp_path):
     """Somebody removed the lock file under a process that goes on appending."""
     path, shut_out, acknowledged = make(tmp_path), 0, 0
+    disk = Disk(loses=True)
     for run in range(times(5, 30)):
-        first = open_log(path, ORIGIN, [LOG], KEYS)
+        first = open_log(path, ORIGIN, [LOG], KEYS, vfs=disk.name)
         mine = [first.append(full(f"{run} first {number}"), within=60) for number in range(3)]
         path.with_name("log.db.lock").unlink()
-        with first, open_log(path, ORIGIN, [LOG], KEYS) as second:
+        with first, open_log(path, ORIGIN, [LOG], KEYS, vfs=disk.name) as second:
             futures = [
                 (log, log.submit(full(f"{run} {name} {number}")))
                 for number in range(40)
@@ -119,13 +124,15 @@ def test_of_two_sequencers_the_first_is_shut_out_and_the_tree_stays_one(tmp_path
                 except Unavailable:
                     assert log is first
                     shut_out += 1
+            kept_by_disk(path, tmp_path / f"cut-{run}", [receipt.index for receipt in mine])
         assert len({receipt.index for receipt in mine}) == len(mine) == 43
         acknowledged += len(mine)
     with open_log(path, ORIGIN, [LOG], KEYS) as log, log.reading() as reading:
         assert reading.size == acknowledged
         assert audit(reading, reading.checkpoint(), ORIGIN, KEYS).sound
-    print(f"\n{acknowledged} acknowledged, {shut_out} refused to those who were shut out")
+    counted("two sequencers", acknowledged=acknowledged, refused=shut_out, lost=0)
     assert shut_out == 40 * times(5, 30)
     assert size(path) == acknowledged
     with pytest.raises(CarnetError):
         first.append(full("late"), within=60)
+    disk.unregister()

@@ -1,11 +1,20 @@
-"""Wrong builds of the log, made in a test's own process: the harness has to catch each of them."""
+"""Wrong builds of the log, made in a test's own process and in its children: each fault test has to fail
+under those that it is there for (`test_wrong_builds.py`)."""
 
-from contextlib import suppress
+import os
+import time
+from concurrent.futures import Future
 
-import apsw
+from msgspec import structs
 
 from carnet.ledger import log as ledger
-from carnet.store.sqlite import schema, writing
+from carnet.store.sqlite import batches, schema, writing
+from carnet.store.sqlite.log import SqliteLog
+
+VARIABLE = "CARNET_WRONG"
+NAME = os.environ.get(VARIABLE)
+PAUSE = 0.02
+"""Between an acknowledgement and its commit: a slow disk."""
 
 
 def synchronous_off():
@@ -15,27 +24,46 @@ def synchronous_off():
 
 def acknowledged_before_commit():
     """Who waits is told first, and then it commits."""
-    tidy = writing.Writer.tidy
+    record, recorded, commit = SqliteLog._record, writing.Writer._recorded, writing.Writer.commit
 
-    def commit_late(self):
-        with suppress(apsw.SQLError):
-            self._db.execute("COMMIT")
-        tidy(self)
+    def record_early(self, jobs):
+        shadows = [structs.replace(job, future=Future()) for job in jobs]
+        self._writer.early = jobs
+        record(self, shadows)
+        for job, shadow in zip(jobs, shadows, strict=True):
+            if not job.future.done():
+                if (error := shadow.future.exception()) is not None:
+                    job.future.set_exception(error)
+                else:
+                    job.future.set_result(shadow.future.result())
 
-    writing.Writer.commit = lambda self, db: None
-    writing.Writer.tidy = commit_late
+    def recorded_early(self, *given, **named):
+        self.outcomes, after = recorded(self, *given, **named)
+        return self.outcomes, after
+
+    def commit_late(self, db):
+        at = 0
+        for job in getattr(self, "early", ()):
+            job.tell(self.outcomes[at : at + len(job.entries)])
+            at += len(job.entries)
+        self.tidy()  # whatever comes after an acknowledgement comes before the commit too
+        time.sleep(PAUSE)
+        commit(self, db)
+
+    SqliteLog._record = record_early
+    writing.Writer._recorded, writing.Writer.commit = recorded_early, commit_late
 
 
 def signed_unverified():
     """A checkpoint is signed over what was given, whatever was stored."""
     ledger.verify = lambda storage, signed, after: None
-    writing._Beside.compare = lambda self, db: None
+    batches.Beside.compare = lambda self, db: None
 
 
 BUILDS = {build.__name__: build for build in (synchronous_off, acknowledged_before_commit, signed_unverified)}
 
 
-def build(name):
-    """Make this process a wrong build; None leaves it right."""
-    if name is not None:
-        BUILDS[name]()
+def build():
+    """Make this process the wrong build that the variable names; without one it stays right."""
+    if NAME is not None:
+        BUILDS[NAME]()

@@ -32,6 +32,7 @@ from carnet.ledger.tree import Tree, leaf_hash
 from carnet.model import leaf as leaves
 from carnet.model.determination import Choices
 from carnet.model.errors import Damaged, StoreError
+from carnet.model.leaf import Determined, Given
 from carnet.policy.enforcement import Policy
 from carnet.rules.check import load
 from carnet.service import recording
@@ -113,7 +114,7 @@ def test_the_shipped_law_comes_out_alike_under_readings_and_assurances(tmp_path)
     house = House(tmp_path / "house", policy=policy)
     house.fill(1)
     found = replayed(exported(house, tmp_path), tmp_path)
-    assert (found["alike"], found["other"]) == (4, 1)
+    assert (found["alike"], found["other"]) == (4, 2)
 
 
 def leaves_of(value, path=()):
@@ -293,8 +294,9 @@ def without_private(small, leaf):
 
 def refused_leaf(small):
     """The leaf of somebody who was refused, under the small law."""
-    data = records_of(small["leaves/000000000000"], 40)
-    return next(leaf for leaf in map(leaves.read, data) if leaf.determination.open_rules and leaf.lists)
+    data = records_of(small["leaves/000000000000"], 41)
+    made = (leaf for leaf in map(leaves.read, data) if isinstance(leaf, Determined))
+    return next(leaf for leaf in made if leaf.determination.open_rules and leaf.lists)
 
 
 def answer(leaf, **changed):
@@ -315,6 +317,9 @@ CHANGES = {
     "another policy": lambda leaf: {"policy": "0" * 64},
     "another rulebook": lambda leaf: answer(leaf, rulebook="0" * 64),
     "another surface": lambda leaf: {"surface": "window"},
+    "another build": lambda leaf: {"build": "0" * 64},
+    "another product instead": lambda leaf: {"fallback": "maker/none"},
+    "a task done that was not due": lambda leaf: {"done": ("sign",)},
 }
 
 
@@ -332,6 +337,18 @@ def test_a_leaf_that_says_what_the_law_of_its_day_does_not_is_told_on(small, car
     done = carnet("log", "replay", packed_as(tmp_path / "bare.zip", without_private(small, leaf)))
     assert done.exit_code == 5, done.output
     assert "1 of 1 records come out otherwise" in done.output
+
+
+@pytest.mark.parametrize("until", ["no grant", None, "2036-06-13T14:00:00Z"])
+def test_a_grant_that_the_law_of_its_day_does_not_give_is_told_on(small, carnet, tmp_path, until):
+    data = records_of(small["leaves/000000000000"], 41)
+    right = next(leaf for leaf in map(leaves.read, data) if getattr(leaf, "grant", None))
+    for wrong, code in ((right.grant, 0), (None if until == "no grant" else Given(until), 5)):
+        leaf = leaves.canonical(msgspec.structs.replace(right, grant=wrong))
+        file = packed_as(tmp_path / f"{code}.zip", without_private(small, leaf))
+        done = carnet("log", "replay", file)
+        assert done.exit_code == code, done.output
+    assert "grant" in done.output
 
 
 def test_who_replays_says_whether_it_is_the_program_that_decided(tmp_path, monkeypatch):

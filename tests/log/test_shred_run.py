@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from tests.faults.counts import counted
 from tests.log.conftest import OPUS, House
 from tests.log.people import GONE, LONG_AGO, PASSPHRASE, People, kept_keys, over, propose
 from tests.log.test_outside import key_of
@@ -74,6 +75,7 @@ def test_after_a_shred_nothing_is_left_though_the_test_kept_the_keys(old, people
                 vault.opened(record.subject, record.retention, record.id, sealed[index])
         kept = now.reading.record(4)
         assert vault.opened(kept.subject, kept.retention, kept.id, kept.sealed)
+    counted("a shred, with two backups", keys=len(due), copies=3, found=0)
     raw = (old.data / "log.db").read_bytes()
     assert not any(term in raw for index in range(4) for term in terms[index] - terms[4])
 

@@ -18,7 +18,7 @@ from carnet.web.routes import ENDPOINTS
 
 pytestmark = pytest.mark.real
 
-EXAMPLES = 400 if os.environ.get("CARNET_FAULTS") == "nightly" else 40
+EXAMPLES = 200 if os.environ.get("CARNET_FAULTS") == "nightly" else 40
 """Generated requests for each endpoint, as many good as bad."""
 
 CHECKS = (

@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 JSON = "application/json"
 MOST_KEY = 200
-MOST_RULEBOOKS = 4
+MOST_RULEBOOKS = 2
 
 _LOG = logging.getLogger("carnet.web")
 
