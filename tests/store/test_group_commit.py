@@ -125,7 +125,7 @@ def test_a_batch_that_fails_is_told_to_all_and_the_log_goes_on(tmp_path, disk):
         disk.full = True
         futures = [log.submit(full(str(number))) for number in range(40)]
         for future in futures:
-            with pytest.raises(Unavailable, match=r"nothing was recorded, `.*full`"):
+            with pytest.raises(Unavailable, match="full`"):
                 future.result(60)
         assert "full" in log.trouble
         sound(log, 1)
