@@ -19,7 +19,7 @@ test: $(DEV) ## every test that needs nothing but the dev tools (under 8 minutes
 	$(PYTEST) -n 2 --dist loadgroup -m "not real and not slow"
 
 test-real: $(DEV) ## the tests that start real things: the wheel outside the tree, the pages as a user reads them
-	$(PYTEST) -n 2 --dist loadgroup -m "real and not slow"
+	$(PYTEST) -n 3 --dist loadgroup -m "real and not slow"
 
 check: check-code check-law ## format, lint, types, imports, the rules and what is generated (-j2: both halves at once)
 

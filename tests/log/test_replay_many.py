@@ -25,7 +25,7 @@ from carnet.store.shelves import load_rulebook
 
 pytestmark = pytest.mark.real
 
-RECORDS, STEPS = times(300, 10_000), times(3, 24)
+RECORDS, STEPS = times(120, 10_000), times(3, 24)
 """In a nightly run ten thousand: under the shipped law each takes some fifteen milliseconds, twice, and each
 instant at which the law is another one takes seconds. Ten thousand under a small law: `test_replay.py`."""
 
