@@ -178,7 +178,7 @@ def test_a_full_disk_refuses_and_once_there_is_room_the_log_goes_on(tmp_path):
     (small := tmp_path / "small").mkdir()
     with mounted(small, "4m") as folder:
         if folder is not None:
-            (folder / "ballast").write_bytes(bytes(1 << 20))
+            (folder / "ballast").write_bytes(bytes(2 << 20))
             told = Told({}, [])
             steps = filled(folder / "log.db", told)
             refused = next(steps)
