@@ -173,19 +173,20 @@ def filled(path, told):
         assert log.trouble is None
 
 
-def test_a_full_disk_refuses_and_once_there_is_room_the_log_goes_on(tmp_path):
-    """On a file system of 4 MB where one may be mounted, and on a disk that says that it is full."""
+def test_a_full_file_system_refuses_and_once_there_is_room_the_log_goes_on(tmp_path):
     (small := tmp_path / "small").mkdir()
     with mounted(small, "4m") as folder:
-        if folder is not None:
-            (folder / "ballast").write_bytes(bytes(2 << 20))
-            told = Told({}, [])
-            steps = filled(folder / "log.db", told)
-            refused = next(steps)
-            (folder / "ballast").unlink()
-            assert next(steps, None) is None
-            judged(folder / "log.db", told)
-            counted("a full tmpfs of 4 MB", acknowledged=len(told.acknowledged), refused=refused, lost=0)
+        (folder / "ballast").write_bytes(bytes(2 << 20))
+        told = Told({}, [])
+        steps = filled(folder / "log.db", told)
+        refused = next(steps)
+        (folder / "ballast").unlink()
+        assert next(steps, None) is None
+        judged(folder / "log.db", told)
+        counted("a full tmpfs of 4 MB", acknowledged=len(told.acknowledged), refused=refused, lost=0)
+
+
+def test_a_disk_that_says_it_is_full_refuses_and_once_there_is_room_the_log_goes_on(tmp_path):
     told = Told({}, [])
     with Sqlite(tmp_path).open(vfs=(disk := Disk()).name) as log:
         for turn in range(20):

@@ -70,8 +70,6 @@ def test_on_a_full_file_system_nobody_is_served_until_there_is_room(tmp_path):
     (small := tmp_path / "small").mkdir()
     answers, turned_away = [], 0
     with mounted(small, "16m") as folder:
-        if folder is None:
-            return
         with served(tmp_path, data=folder / DATA) as server:
             until(lambda: serves(server, id="zoe.example"))
             answers.append(asked(server, id="zoe.example"))

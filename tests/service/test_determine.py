@@ -163,6 +163,13 @@ def test_a_new_policy_is_a_new_epoch_and_ends_every_grant(node, asked, rulebook)
     assert kinds[1].why == "epoch"
 
 
+def test_while_nothing_can_be_recorded_no_grant_is_used(node, asked):
+    determined(node, asked(**CITIZEN))
+    assert node.determiner.use("t1", asked(**CITIZEN)) is not None
+    node.log.stop("this is a test")
+    assert node.determiner.use("t1", asked(**CITIZEN)) is None
+
+
 def test_nothing_that_is_not_durable_is_granted(node, asked):
     node.log.stop("this is a test")
     with pytest.raises(Unavailable):

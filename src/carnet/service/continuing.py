@@ -56,7 +56,7 @@ def continued(home: Path, name: str, clock: Clock) -> Renamed:
             size=found.size,
             root=found.root.hex(),
         )
-        entry = Entry(id=leaf.id, leaf=leaves.canonical(leaf))
+        entry = Entry.of(leaf)
         receipt = log.continue_as(name, after.signers, after.verifiers, entry)
     return Renamed(
         origin=name,

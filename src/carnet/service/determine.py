@@ -108,8 +108,9 @@ class Determiner:
         return Pending(found, receipt)
 
     def use(self, tenant: str, request: Request) -> Grant | None:
-        """The grant that covers this use, counted; None if it has to be determined. Raises as `determine`."""
-        if self._forbids() is not None:
+        """The grant that covers this use, counted; None if it has to be determined: also while nothing can be
+        recorded, since then it could not be counted. Raises as `determine`."""
+        if self._log.trouble is not None or self._forbids() is not None:
             return None
         law, now = self.law, self._clock.read()
         at = self._instant(request, now)

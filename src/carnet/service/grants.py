@@ -208,7 +208,7 @@ class Grants:
         return taken
 
     def _submit(self, tenant: str, leaf: Leaf) -> "Future[Receipt]":
-        return self._log.submit(entry_of(leaf, tenant))
+        return self._log.submit(Entry.of(leaf, tenant))
 
 
 def left_behind(log: SqliteLog, now: Instants) -> "Future[Receipt] | None":
@@ -227,17 +227,12 @@ def left_behind(log: SqliteLog, now: Instants) -> "Future[Receipt] | None":
         else:
             if reading.size <= _MOST_BACK:
                 return None
-    return log.submit(entry_of(all_ended("found", now), ""))
+    return log.submit(Entry.of(all_ended("found", now)))
 
 
 def all_ended(why: Ending, now: Instants) -> AllEnded:
     """The leaf that ends all grants before it."""
     return AllEnded(id=_new_id(), at=leaves.instant_text(now.wall), boot=now.boot, why=why)
-
-
-def entry_of(leaf: Leaf, tenant: str) -> Entry:
-    """The entry of a leaf that has nothing beside it."""
-    return Entry(id=leaf.id, leaf=leaves.canonical(leaf), tenant=tenant)
 
 
 def _new_id() -> str:

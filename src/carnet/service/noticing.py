@@ -37,7 +37,7 @@ class ClockWatch:
                 what=SUSPECT if now.suspect else RIGHT,
                 figures={"skew_milliseconds": (now.wall - other) // _MILLISECOND},
             )
-            receipt = self._log.submit(Entry(id=leaf.id, leaf=leaves.canonical(leaf)))
+            receipt = self._log.submit(Entry.of(leaf))
 
         def failed(done: "Future[Receipt]") -> None:
             if done.cancelled() or done.exception() is not None:

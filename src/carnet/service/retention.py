@@ -166,7 +166,7 @@ def released(
 
 def recorded(log: SqliteLog, leaf: Leaf, tenant: str) -> Receipt:
     """Append one leaf; durable when this returns. Raises `Unavailable`."""
-    return log.append(Entry(id=leaf.id, leaf=leaves.canonical(leaf), tenant=tenant), WITHIN)
+    return log.append(Entry.of(leaf, tenant), WITHIN)
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from typing import Protocol
 from msgspec import Struct
 
 from carnet.ledger.tree import Storage
+from carnet.model import leaf as leaves
+from carnet.model.leaf import Leaf
 
 
 class GrantRow(Struct, frozen=True, kw_only=True):
@@ -45,6 +47,11 @@ class Entry(Struct, frozen=True, kw_only=True):
     terms: tuple[bytes, ...] = ()
     grant: GrantRow | None = None
     answered: Answered | None = None
+
+    @classmethod
+    def of(cls, leaf: Leaf, tenant: str = "") -> "Entry":
+        """The entry of a leaf that has nothing beside it."""
+        return cls(id=leaf.id, leaf=leaves.canonical(leaf), tenant=tenant)
 
 
 class Record(Struct, frozen=True, kw_only=True):
@@ -93,6 +100,10 @@ class Log(Protocol):
 
     @property
     def origin(self) -> str: ...
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be recorded now, as far as the last batch tells; None if it can."""
 
     def submit(self, entry: Entry) -> "Future[Receipt]":
         """Append an entry; the future is done once it is durable and signed for.

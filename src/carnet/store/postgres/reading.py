@@ -174,14 +174,14 @@ def search(
     values = {f"t{number}": term for number, term in enumerate(wanted)}
     # only the constants above and numbers are put into the text
     text = (
-        f"SELECT r.{key} FROM {table} AS r{joined} WHERE sha256(r.tenant) = sha256(%(tenant)s) "  # noqa: S608
+        f"SELECT r.{key} FROM {table} AS r{joined} WHERE sha256(r.tenant) = sha256(%(tenant)s) "  # noqa: S608 -- names that are constants
         f"AND r.{key} > %(after)s ORDER BY r.{key} LIMIT %(limit)s"
     )
     return text, {**values, "tenant": tenant.encode(), "after": after, "limit": max(limit, 0)}
 
 
 # only names of columns that are constants are put into the texts
-_RECORD = f"SELECT {rows.RECORD} FROM records WHERE number = %s"  # noqa: S608
+_RECORD = f"SELECT {rows.RECORD} FROM records WHERE number = %s"  # noqa: S608 -- names that are constants
 _KEYED = "WHERE sha256(tenant) = sha256(%s) AND sha256(key) = sha256(%s) ORDER BY number DESC LIMIT 1"
-_GRANT = f"SELECT {rows.GRANT} FROM grants {_KEYED}"  # noqa: S608
-_ANSWERED = f"SELECT {rows.ANSWERED} FROM answered {_KEYED}"  # noqa: S608
+_GRANT = f"SELECT {rows.GRANT} FROM grants {_KEYED}"  # noqa: S608 -- names that are constants
+_ANSWERED = f"SELECT {rows.ANSWERED} FROM answered {_KEYED}"  # noqa: S608 -- names that are constants

@@ -162,7 +162,7 @@ def _entries(reading: SqliteReading, start: int, stop: int, pace: Pace) -> list[
     found: list[Entry] = []
     weight = 0
     # only names of columns that are constants are put into the text
-    text = f"SELECT {rows.RECORD} FROM records WHERE number BETWEEN ? AND ? ORDER BY number"  # noqa: S608
+    text = f"SELECT {rows.RECORD} FROM records WHERE number BETWEEN ? AND ? ORDER BY number"  # noqa: S608 -- names that are constants
     for first in range(start, stop, _CHUNK):
         last = min(first + _CHUNK, stop)
         try:

@@ -23,6 +23,7 @@ from carnet.store.postgres.reading import Stored, last_checkpoint, stored, texts
 from carnet.store.postgres.trouble import refused, translated
 from carnet.store.protocols import Entry, Receipt
 from carnet.store.sqlite import nodes, rows
+from carnet.store.sqlite.batches import untaken
 from carnet.store.sqlite.writing import Name
 
 TURN_SECONDS = 0.05
@@ -104,7 +105,7 @@ class Writer:
         try:
             db = self._begun()
             try:
-                outcomes, after = self._recorded(db, entries, _untaken(entries, set(), set()))
+                outcomes, after = self._recorded(db, entries, untaken(entries, set(), set()))
             except psycopg.errors.UniqueViolation:  # seldom: one of them is there already
                 db.execute("ROLLBACK")
                 db = self._begun()
@@ -239,7 +240,7 @@ def resumed(db: Connection, name: Name) -> Tree:
     tree = log.resume(Stored(db), about)
     for table in ("leaves", "records"):
         # only the two names above are put into the text
-        last = one(db, f"SELECT coalesce(max(number), -1) FROM {table}")  # noqa: S608
+        last = one(db, f"SELECT coalesce(max(number), -1) FROM {table}")  # noqa: S608 -- names that are constants
         if last != size - 1:
             raise Damaged(
                 f"the log has `{size}` records and the last of its {table} is `{last}`: "
@@ -263,23 +264,7 @@ def _free(db: Connection, entries: Sequence[Entry]) -> list[Taken | None]:
         if entry.answered is not None
         and fetched(db, _ANSWERED, (entry.tenant.encode(), entry.answered.key.encode()))
     }
-    return _untaken(entries, {id_.decode() for (id_,) in ids}, keys)
-
-
-def _untaken(entries: Sequence[Entry], ids: set[str], keys: set[tuple[str, str]]) -> list[Taken | None]:
-    free: list[Taken | None] = []
-    for entry in entries:
-        key = None if entry.answered is None else (entry.tenant, entry.answered.key)
-        if entry.id in ids:
-            free.append(Taken(f"`{rows.shown(entry.id)}` is recorded already: ask for that record"))
-        elif key is not None and key in keys:
-            free.append(Taken("the idempotency key was answered already: ask for that answer"))
-        else:
-            free.append(None)
-            ids.add(entry.id)
-            if key is not None:
-                keys.add(key)
-    return free
+    return untaken(entries, {id_.decode() for (id_,) in ids}, keys)
 
 
 class _Beside(Struct, frozen=True):

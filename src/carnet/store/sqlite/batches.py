@@ -17,7 +17,7 @@ from carnet.store.sqlite import rows
 
 def new(entries: Sequence[Entry]) -> list[Taken | None]:
     """For each entry, None if its id and its idempotency key are not those of one before it."""
-    return _untaken(entries, set(), set())
+    return untaken(entries, set(), set())
 
 
 def free(db: apsw.Connection, entries: Sequence[Entry]) -> list[Taken | None]:
@@ -29,10 +29,12 @@ def free(db: apsw.Connection, entries: Sequence[Entry]) -> list[Taken | None]:
         if entry.answered is not None
         and db.execute(_ANSWERED, (entry.tenant, entry.answered.key)).get is not None
     }
-    return _untaken(entries, {id_ for (id_,) in rows.fetched(db, _KNOWN, (ids,))}, keys)
+    return untaken(entries, {id_ for (id_,) in rows.fetched(db, _KNOWN, (ids,))}, keys)
 
 
-def _untaken(entries: Sequence[Entry], ids: set[str], keys: set[tuple[str, str]]) -> list[Taken | None]:
+def untaken(entries: Sequence[Entry], ids: set[str], keys: set[tuple[str, str]]) -> list[Taken | None]:
+    """For each entry, None if its id and its idempotency key are none of these, and not those of one before
+    it. Both sets get what is not taken."""
     free: list[Taken | None] = []
     for entry in entries:
         key = None if entry.answered is None else (entry.tenant, entry.answered.key)
@@ -116,11 +118,11 @@ class Batch(Struct, frozen=True):
 
 
 # only names of columns that are constants are put into the texts
-_INSERT_RECORD = f"INSERT INTO records ({rows.RECORD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-_INSERT_GRANT = f"INSERT OR REPLACE INTO grants ({rows.GRANT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-_INSERT_ANSWERED = f"INSERT INTO answered ({rows.ANSWERED}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
-SELECT_RECORDS = f"SELECT {rows.RECORD} FROM records WHERE number BETWEEN ? AND ? ORDER BY number"  # noqa: S608
-_SELECT_GRANT = f"SELECT {rows.GRANT} FROM grants WHERE tenant = ? AND key = ?"  # noqa: S608
-_SELECT_ANSWERED = f"SELECT {rows.ANSWERED} FROM answered WHERE tenant = ? AND key = ?"  # noqa: S608
+_INSERT_RECORD = f"INSERT INTO records ({rows.RECORD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 -- names that are constants
+_INSERT_GRANT = f"INSERT OR REPLACE INTO grants ({rows.GRANT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 -- names that are constants
+_INSERT_ANSWERED = f"INSERT INTO answered ({rows.ANSWERED}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 -- names that are constants
+SELECT_RECORDS = f"SELECT {rows.RECORD} FROM records WHERE number BETWEEN ? AND ? ORDER BY number"  # noqa: S608 -- names that are constants
+_SELECT_GRANT = f"SELECT {rows.GRANT} FROM grants WHERE tenant = ? AND key = ?"  # noqa: S608 -- names that are constants
+_SELECT_ANSWERED = f"SELECT {rows.ANSWERED} FROM answered WHERE tenant = ? AND key = ?"  # noqa: S608 -- names that are constants
 _KNOWN = "SELECT id FROM records WHERE id IN (SELECT value FROM json_each(?))"
 _ANSWERED = "SELECT 1 FROM answered WHERE tenant = ? AND key = ?"

@@ -108,6 +108,6 @@ def _picked(db: apsw.Connection, wanted: Sequence[int]) -> list[bytes | None]:
 
 # only question marks are put into the texts
 _SELECT = [
-    f"SELECT run, hashes FROM nodes WHERE run IN ({','.join('?' * count)})"  # noqa: S608
+    f"SELECT run, hashes FROM nodes WHERE run IN ({','.join('?' * count)})"  # noqa: S608 -- names that are constants
     for count in range(_AT_ONCE + 1)
 ]

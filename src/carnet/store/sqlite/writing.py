@@ -287,7 +287,7 @@ def resumed(db: apsw.Connection, name: Name) -> Tree:
     tree = log.resume(Stored(db), about)
     for table in ("leaves", "records"):
         # only the two names above are put into the text
-        last = db.execute(f"SELECT coalesce(max(number), -1) FROM {table}").get  # noqa: S608
+        last = db.execute(f"SELECT coalesce(max(number), -1) FROM {table}").get  # noqa: S608 -- names that are constants
         if last != size - 1:
             raise Damaged(
                 f"the log has `{size}` records and the last of its {table} is `{last}`: "
