@@ -55,7 +55,6 @@ CAUGHT = {
         "test_disks.py::test_of_a_damaged_write_ahead_log_what_was_before_the_damage_is_kept",
         "test_disks.py::test_a_flipped_bit_in_the_file_is_never_taken_for_what_was_written",
         f"{SERVED}[broken]",
-        f"{SERVED}[full]",
     ),
     "signed_unverified": ("test_kills.py::test_a_leaf_that_is_altered_on_its_way_in_is_never_signed",),
 }
