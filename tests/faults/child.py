@@ -18,7 +18,7 @@ from tests.ledger.memory import LOG, ORIGIN
 from tests.store.logs import full, leaf
 
 from carnet.model.errors import Unavailable
-from carnet.store.sqlite import writing
+from carnet.store.sqlite import moving
 from carnet.store.sqlite.log import open_log
 from carnet.store.sqlite.writing import Writer
 
@@ -108,7 +108,7 @@ def main():
     disk = Disk(loses=plan.get("disk") == "loses")
     if plan.get("disk") == "alters":
         altering(disk, draw)
-    writing.TIDY_PAGES = plan.get("tidy", writing.TIDY_PAGES)
+    moving.TIDY_PAGES = plan.get("tidy", moving.TIDY_PAGES)
     if plan.get("point"):
         halting(plan["point"], plan["turn"])
     wrong.build()  # after the above: what it does before a commit is done before the point is reached

@@ -1,9 +1,11 @@
 """A storage in memory that can be damaged, and the definitions of RFC 6962 section 2.1, word for word."""
 
 import hashlib
+import itertools
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from carnet.ledger import sequence
 from carnet.ledger.note import Ed25519Signer
 from carnet.ledger.tree import Tree, append
 
@@ -27,14 +29,20 @@ class Memory:
         get = self.kept.get
         return [get((level, index)) for index in range(start, stop)]
 
+    def completed(self, start, stop):
+        wanted = range(sequence.count(start), sequence.count(stop))
+        found = {sequence.place(*place): each for place, each in self.kept.items()}
+        return b"".join(found.get(at, b"") for at in wanted)
+
     def leaves(self, start, stop):
         get = self.records.get
         return [get(index) for index in range(start, stop)]
 
-    def write(self, first, leaves, rows):
+    def write(self, first, leaves, complete):
         self.records.update(enumerate(leaves, first))
-        for row in rows:
-            self.kept.update(((row.level, row.first + at), each) for at, each in enumerate(row.hashes))
+        numbers = range(sequence.count(first), sequence.count(first) + len(complete))
+        stop = next(size for size in itertools.count(first) if sequence.count(size) == numbers.stop)
+        self.kept.update(zip(sequence.places(first, stop), complete, strict=True))
 
     def copy(self):
         other = Memory()

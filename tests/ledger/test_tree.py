@@ -202,7 +202,7 @@ def test_only_the_nodes_of_complete_subtrees_are_stored(batch):
 
 def test_no_leaves_change_nothing():
     tree = stored(MANY)[1]
-    assert grown(tree, []) == (tree, ())
+    assert grown(tree, []) == (tree, [])
     kept = memory.Memory()
     kept.write = None  # would fail if it was called
     assert memory.append(kept, tree, []) == tree

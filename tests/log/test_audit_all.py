@@ -30,9 +30,9 @@ def rewritten(house, number, **columns):
     names = rows.RECORD.split(", ")[:-1]
     values = dict(zip(names, row, strict=False)) | columns
     new = rows._marked("record", *values.values())
-    sets = ", ".join(f"{name} = ?" for name in (*names, "mark"))
+    sets = ", ".join(f"{name} = ?" for name in (*names[1:], "mark"))
     with db:
-        db.execute(f"UPDATE records SET {sets} WHERE number = ?", (*new, number))
+        db.execute(f"UPDATE records SET {sets} WHERE number = ?", (*new[1:], number))
         db.execute("DELETE FROM terms WHERE number = ?", (number,))
         for term in rows.terms(values["terms"]):
             db.execute("INSERT INTO terms VALUES (?, ?)", (term, number))

@@ -140,14 +140,14 @@ def law(copy):
 
 
 DAMAGES = {
-    "a leaf": sql("UPDATE leaves SET leaf = x'7b7d' WHERE number = 3"),
+    "a leaf": sql("UPDATE records SET leaf = x'7b7d' WHERE number = 3"),
     "a sealed part": sql("UPDATE records SET sealed = zeroblob(length(sealed)) WHERE number = 3"),
     "a part of another record": sql(
         "UPDATE records SET sealed = (SELECT sealed FROM records WHERE number = 0) WHERE number = 1"
     ),
     "no part": sql("UPDATE records SET sealed = NULL WHERE number = 3"),
     "a term": sql("DELETE FROM terms WHERE number = 3"),
-    "the last records": sql("DELETE FROM leaves WHERE number > 6"),
+    "the last records": sql("DELETE FROM records WHERE number > 6"),
     "the checkpoint": sql("UPDATE checkpoints SET note = x'00' WHERE size = 10"),
     "bits of the log": flipped("log.db"),
     "bits of the vault": flipped("vault.db"),

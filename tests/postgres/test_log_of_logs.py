@@ -219,7 +219,7 @@ def test_a_build_that_signs_unverified_is_caught(database, monkeypatch):
     with opened(database) as log:
         put(log, "one")
         altering(database)
-        monkeypatch.setattr("carnet.ledger.log.verify", lambda storage, signed, after: None)
+        monkeypatch.setattr("carnet.ledger.log.verify", lambda storage, signed, after, complete: None)
         put(log, "two")
         with log.reading() as reading:
             report = audit(reading, reading.checkpoint(), ORIGIN, KEYS)

@@ -40,12 +40,12 @@ def slow(monkeypatch):
 
 @pytest.fixture
 def made(monkeypatch):
-    """How many batches were made, by the size of the tree that they follow."""
+    """How many batches were made, by the size of the log that they follow."""
     sizes, of = [], Batch.of.__func__
 
-    def counted(cls, before, entries, free):
-        sizes.append(before.size)
-        return of(cls, before, entries, free)
+    def counted(cls, first, entries, free):
+        sizes.append(first)
+        return of(cls, first, entries, free)
 
     monkeypatch.setattr(Batch, "of", classmethod(counted))
     return sizes

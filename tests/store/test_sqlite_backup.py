@@ -109,7 +109,7 @@ def test_the_files_of_an_open_log_are_no_copy(tmp_path):
 @pytest.mark.parametrize(
     "text",
     [
-        "UPDATE leaves SET leaf = x'00' WHERE number = 7",
+        "UPDATE records SET leaf = x'00' WHERE number = 7",
         "UPDATE records SET tenant = 'b' WHERE number = 7",
         "UPDATE grants SET until = NULL WHERE number = 7",
         "UPDATE answered SET status = 403 WHERE number = 7",

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.ledger.memory import records, stored
 
+from carnet.ledger import sequence
 from carnet.ledger.tree import Tree, grown, leaf_hash
 from carnet.model.errors import Damaged
 from carnet.store.sqlite import nodes
@@ -33,12 +34,12 @@ def everything(size):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_places_are_those_up_to_the_count_each_once(size):
-    assert sorted(nodes.place(*each) for each in everything(size)) == list(range(nodes.count(size)))
+    assert sorted(sequence.place(*each) for each in everything(size)) == list(range(sequence.count(size)))
 
 
 def test_the_largest_tree_has_places_that_sqlite_can_number():
-    assert nodes.place(0, 2**63 - 2) // nodes.RUN < 2**63
-    assert nodes.place(62, 0) == nodes.count(2**62) - 1
+    assert sequence.place(0, 2**63 - 2) // nodes.RUN < 2**63
+    assert sequence.place(62, 0) == sequence.count(2**62) - 1
 
 
 @given(st.lists(st.integers(0, 40), max_size=8))
@@ -66,7 +67,7 @@ def test_a_node_that_is_not_stored_is_none(db):
     added(db, Tree(), records(100))
     db.execute("DELETE FROM nodes WHERE run = 3")
     memory, _ = stored(records(100))
-    gone = {place for place in everything(100) if nodes.place(*place) // nodes.RUN == 3}
+    gone = {place for place in everything(100) if sequence.place(*place) // nodes.RUN == 3}
     places = [*everything(100), (0, 100), (7, 0)]
     assert len(gone) == nodes.RUN
     for level in range(8):

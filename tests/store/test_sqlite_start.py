@@ -100,6 +100,12 @@ def test_after_a_rotation_the_old_key_still_verifies(closed):
         assert check.problems(reading, both) == []
 
 
+MORE = (
+    "INSERT INTO records SELECT {}, 'x', tenant, subject, retention, sealed, terms, mark, leaf "
+    "FROM records WHERE number = 1"
+)
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [
@@ -107,10 +113,9 @@ def test_after_a_rotation_the_old_key_still_verifies(closed):
         ("DELETE FROM checkpoints", "has no checkpoint"),
         ("UPDATE checkpoints SET size = 39 WHERE size = 40", "is of `40` records and kept as that of `39`"),
         ("UPDATE checkpoints SET note = x'00' WHERE size = 40", "can't be read"),
-        ("DELETE FROM leaves WHERE number = 39", "last of its leaves is `38`"),
-        ("INSERT INTO leaves VALUES (40, x'00')", "record `40` is stored after the last checkpoint"),
-        ("INSERT INTO leaves VALUES (77, x'00')", "last of its leaves is `77`"),
-        ("DELETE FROM records WHERE number = 39", "last of its records is `38`"),
+        ("DELETE FROM records WHERE number = 39", "the last that is stored is `38`"),
+        (MORE.format(40), "record `40` is stored after the last checkpoint"),
+        (MORE.format(77), "the last that is stored is `77`"),
         ("UPDATE nodes SET hashes = zeroblob(512) WHERE run = 3", "another root"),
         ("DELETE FROM nodes", "is not stored"),
         ("UPDATE origins SET origin = 'x'", "the log is that of `x`"),
@@ -186,11 +191,11 @@ def test_a_migration_is_made_once_and_changes_no_leaf(closed, monkeypatch):
 @pytest.mark.parametrize(
     ("script", "error"),
     [
-        ("UPDATE leaves SET leaf = x'00' WHERE number = 3", "a leaf is never rewritten"),
-        ("DELETE FROM leaves WHERE number = 3", "a leaf is never removed"),
+        ("UPDATE records SET leaf = x'00' WHERE number = 3", "a leaf is never rewritten"),
+        ("DELETE FROM records WHERE number = 3", "a leaf is never removed"),
         ("DELETE FROM checkpoints WHERE size = 0", "a checkpoint is never removed"),
         (
-            "DROP TRIGGER leaf_rewritten; UPDATE leaves SET leaf = x'00' WHERE number = 3",
+            "DROP TRIGGER leaf_rewritten; UPDATE records SET leaf = x'00' WHERE number = 3",
             "would change records",
         ),
     ],
@@ -324,7 +329,7 @@ def test_while_a_reading_keeps_forgotten_parts_they_are_said_to_be_there(tmp_pat
 
 
 def test_a_long_write_ahead_log_is_moved_into_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("carnet.store.sqlite.writing.TIDY_PAGES", 64)
+    monkeypatch.setattr("carnet.store.sqlite.moving.TIDY_PAGES", 64)
     with Sqlite(tmp_path).open() as log:
         for number in range(40):
             appended(log, [entry(f"{number} {at}", leaf=bytes(4000)) for at in range(20)])

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from carnet.ledger import checkpoint, proof, tiles, tree
+from carnet.ledger import checkpoint, proof, sequence, tiles, tree
 from carnet.ledger.archive import Archive, shown
 from carnet.ledger.checkpoint import MOST_SIZE, Opened
 from carnet.ledger.note import Verifier
@@ -74,9 +74,8 @@ class RangeNodes:
 
     def __init__(self, first: int, hashes: Sequence[bytes], size: int, beside: Mapping[Place, bytes]) -> None:
         before = Tree(first, tuple(beside[place] for place in places(0, first)))
-        _, rows = tree.grown(before, hashes)
+        _, self._complete = tree.grown(before, hashes)
         self._first, self._stop, self._size = first, first + len(hashes), size
-        self._rows = {row.level: row for row in rows}
         self._made: dict[Place, bytes | None] = dict(beside)
 
     def nodes(self, places: Sequence[Place]) -> Sequence[bytes | None]:
@@ -85,9 +84,9 @@ class RangeNodes:
     def _node(self, level: int, index: int) -> bytes | None:
         if (index + 1) << level > self._size:
             return None
-        row = self._rows.get(level)
-        if row is not None and 0 <= index - row.first < len(row.hashes):
-            return row.hashes[index - row.first]
+        at = sequence.place(level, index) - sequence.count(self._first)
+        if 0 <= at < len(self._complete):
+            return self._complete[at]
         if (level, index) not in self._made:
             found = None
             if level and index << level < self._stop and (index + 1) << level > self._first:

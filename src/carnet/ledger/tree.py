@@ -24,14 +24,6 @@ Place = tuple[int, int]
 _sha256 = hashlib.sha256
 
 
-class Row(Struct, frozen=True):
-    """Neighbouring nodes of one level: `hashes[i]` is the node (level, first + i)."""
-
-    level: int
-    first: int
-    hashes: tuple[bytes, ...]
-
-
 class Nodes(Protocol):
     """What a root or a proof is made from."""
 
@@ -45,11 +37,16 @@ class Storage(Nodes, Protocol):
     def row(self, level: int, start: int, stop: int) -> Sequence[bytes | None]:
         """The nodes (level, start) up to (level, stop), exclusive; None where nothing is stored."""
 
+    def completed(self, start: int, stop: int) -> bytes:
+        """The nodes that the leaves from `start` up to `stop` complete, in their sequence
+        (`carnet.ledger.sequence`), joined; fewer bytes if one is not stored."""
+
     def leaves(self, start: int, stop: int) -> Sequence[bytes | None]:
         """The leaves `start` up to `stop`, exclusive; None where nothing is stored."""
 
-    def write(self, first: int, leaves: Sequence[bytes], rows: Sequence[Row]) -> None:
-        """Store `leaves` as those from index `first` on, and the nodes of `rows`."""
+    def write(self, first: int, leaves: Sequence[bytes], complete: Sequence[bytes]) -> None:
+        """Store `leaves` as those from index `first` on, and the nodes that they complete, in their
+        sequence."""
 
 
 class Tree(Struct, frozen=True):
@@ -75,37 +72,27 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return _sha256(b"\x01" + left + right).digest()
 
 
-def grown(tree: Tree, hashes: Sequence[bytes]) -> tuple[Tree, tuple[Row, ...]]:
-    """The tree with these leaf hashes after its own, and every node that is complete now and was not before.
-
-    Hashes at most one node per leaf and one per level.
-    """
-    size = tree.size + len(hashes)
-    below = dict(zip(_levels(tree.size), tree.edge, strict=True))
-    rows: list[Row] = []
-    row, first, level = list(hashes), tree.size, 0
-    while row:
-        rows.append(Row(level, first, tuple(row)))
-        if first & 1:
-            row = [below[level], *row]
-        row = [
-            _sha256(b"\x01" + left + right).digest() for left, right in zip(row[::2], row[1::2], strict=False)
-        ]
-        first, level = first >> 1, level + 1
-    edge = []
-    for level in _levels(size):
-        last = (size >> level) - 1
-        new = level < len(rows) and last >= rows[level].first
-        edge.append(rows[level].hashes[last - rows[level].first] if new else below[level])
-    return Tree(size, tuple(edge)), tuple(rows)
+def grown(tree: Tree, hashes: Iterable[bytes]) -> tuple[Tree, list[bytes]]:
+    """The tree with these leaf hashes after its own, and every node that is complete now and was not before,
+    in their sequence (`carnet.ledger.sequence`)."""
+    edge, complete, size = list(tree.edge), list[bytes](), tree.size
+    for hash_ in hashes:
+        complete.append(hash_)
+        at, size = size, size + 1
+        while at & 1:
+            hash_ = _sha256(b"\x01" + edge.pop() + hash_).digest()  # noqa: PLW2901 -- upwards, to the largest that ends here
+            complete.append(hash_)
+            at >>= 1
+        edge.append(hash_)
+    return Tree(size, tuple(edge)), complete
 
 
 def append(storage: Storage, tree: Tree, leaves: Sequence[bytes]) -> Tree:
     """Store a batch after the leaves of `tree`, with the nodes that it completes; gives the tree with
     both."""
-    after, rows = grown(tree, [leaf_hash(leaf) for leaf in leaves])
+    after, complete = grown(tree, map(leaf_hash, leaves))
     if leaves:
-        storage.write(tree.size, leaves, rows)
+        storage.write(tree.size, leaves, complete)
     return after
 
 

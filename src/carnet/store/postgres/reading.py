@@ -5,17 +5,19 @@ from contextlib import contextmanager
 from typing import Any
 
 from carnet.ledger import checkpoint, note
-from carnet.ledger.tree import HASH_BYTES, Place, Row, leaf_hash
+from carnet.ledger.sequence import count, place
+from carnet.ledger.tree import HASH_BYTES, Place, leaf_hash
 from carnet.model.errors import Damaged, Malformed, StoreError
 from carnet.store.postgres.connection import Connection, Pool, fetched
 from carnet.store.postgres.trouble import reads
 from carnet.store.protocols import Answered, GrantRow, Record
-from carnet.store.sqlite import nodes, rows
+from carnet.store.sqlite import rows
 from carnet.store.sqlite.reading import MOST_TERMS
 
 _ASTRAY = "an index leads to another record: run an audit, then restore from a backup"
 _LEAVES = "SELECT number, leaf FROM leaves WHERE number >= %s AND number < %s ORDER BY number"
 _NODES = "SELECT place, hash FROM nodes WHERE place = ANY(%s::bigint[])"
+_COMPLETED = "SELECT hash FROM nodes WHERE place >= %s AND place < %s ORDER BY place"
 _LAST = "SELECT size, note FROM checkpoints ORDER BY size DESC LIMIT 1"
 _OF_ID = "SELECT number FROM records WHERE sha256(id) = sha256(%s) AND tenant = %s"
 
@@ -28,20 +30,24 @@ class Stored:
 
     @reads
     def nodes(self, places: Sequence[Place]) -> Sequence[bytes | None]:
-        return self._picked([nodes.place(level, index) for level, index in places])
+        return self._picked([place(level, index) for level, index in places])
 
     @reads
     def row(self, level: int, start: int, stop: int) -> Sequence[bytes | None]:
-        return self._picked([nodes.place(level, index) for index in range(start, stop)])
+        return self._picked([place(level, index) for index in range(start, stop)])
+
+    @reads
+    def completed(self, start: int, stop: int) -> bytes:
+        return b"".join(hash_ for (hash_,) in fetched(self.db, _COMPLETED, (count(start), count(stop))))
 
     @reads
     def leaves(self, start: int, stop: int) -> Sequence[bytes | None]:
         kept: dict[int, bytes] = dict(fetched(self.db, _LEAVES, (start, stop)))
         return [kept.get(number) for number in range(start, stop)]
 
-    def write(self, first: int, leaves: Sequence[bytes], nodes: Sequence[Row]) -> None:
+    def write(self, first: int, leaves: Sequence[bytes], complete: Sequence[bytes]) -> None:
         """Raises `StoreError`: whoever reads does not write."""
-        del first, leaves, nodes
+        del first, leaves, complete
         raise StoreError("a reading writes nothing: submit an entry to the log")
 
     def _picked(self, wanted: Sequence[int]) -> list[bytes | None]:

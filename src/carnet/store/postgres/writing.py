@@ -15,14 +15,15 @@ from msgspec import Struct
 
 from carnet.ledger import checkpoint, log
 from carnet.ledger.checkpoint import Checkpoint
-from carnet.ledger.tree import Row, Tree, tree_at
+from carnet.ledger.sequence import count
+from carnet.ledger.tree import Tree, tree_at
 from carnet.model.errors import Damaged, StoreError, Taken, Unavailable
 from carnet.store.postgres import schema
 from carnet.store.postgres.connection import Connection, Database, fetched, insert, one
 from carnet.store.postgres.reading import Stored, last_checkpoint, stored, texts
 from carnet.store.postgres.trouble import refused, translated
 from carnet.store.protocols import Entry, Receipt
-from carnet.store.sqlite import nodes, rows
+from carnet.store.sqlite import rows
 from carnet.store.sqlite.batches import untaken
 from carnet.store.sqlite.writing import Name
 
@@ -42,14 +43,9 @@ class Lease(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Appending(Stored):
     """Leaves and nodes of a transaction that writes."""
 
-    def write(self, first: int, leaves: Sequence[bytes], complete: Sequence[Row]) -> None:
+    def write(self, first: int, leaves: Sequence[bytes], complete: Sequence[bytes]) -> None:
         insert(self.db, "leaves", "number bigint, leaf bytea", enumerate(leaves, first))
-        places = (
-            (nodes.place(row.level, index), each)
-            for row in complete
-            for index, each in enumerate(row.hashes, row.first)
-        )
-        insert(self.db, "nodes", "place bigint, hash bytea", places)
+        insert(self.db, "nodes", "place bigint, hash bytea", enumerate(complete, count(first)))
 
 
 class Writer:

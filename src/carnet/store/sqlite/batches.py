@@ -1,5 +1,5 @@
-"""A batch as it is written: what of it is new, its leaves and nodes, and the rows beside them. When it is
-written, signed and committed is in `writing`.
+"""A batch as it is written: what of it is new, and its rows. When it is written, signed and committed is in
+`writing`.
 """
 
 from collections.abc import Sequence
@@ -8,11 +8,10 @@ import apsw
 import msgspec
 from msgspec import Struct
 
-from carnet.ledger import log
-from carnet.ledger.tree import Row, Tree
 from carnet.model.errors import Damaged, Taken
 from carnet.store.protocols import Entry
 from carnet.store.sqlite import rows
+from carnet.store.sqlite.reading import Stored
 
 
 def new(entries: Sequence[Entry]) -> list[Taken | None]:
@@ -50,27 +49,47 @@ def untaken(entries: Sequence[Entry], ids: set[str], keys: set[tuple[str, str]])
     return free
 
 
+class Appended(Stored):
+    """What a batch left in a transaction: its records are read back once, leaves and all."""
+
+    def __init__(self, db: apsw.Connection, first: int, stop: int) -> None:
+        super().__init__(db)
+        self._range = (first, stop)
+        self.records = rows.fetched(db, _SELECT_RECORDS, (first, stop - 1))
+
+    def leaves(self, start: int, stop: int) -> Sequence[bytes | None]:
+        if (start, stop) == self._range and len(self.records) == stop - start:
+            return [row[-1] for row in self.records]
+        return super().leaves(start, stop)
+
+
 class Beside(Struct, frozen=True):
     """What is written beside the leaves of a batch, as rows; of each grant's key the last."""
 
     records: list[rows.Columns]
+    """With the leaf in the last column."""
     terms: list[tuple[bytes, int]]
     grants: list[rows.Columns]
     answers: list[rows.Columns]
 
     @classmethod
     def of(cls, first: int, entries: Sequence[Entry]) -> "Beside":
-        beside = cls([], [], [], [])
-        grants: dict[tuple[str, str], rows.Columns] = {}
-        for number, entry in enumerate(entries, first):
-            beside.records.append(rows.record(number, entry))
-            beside.terms.extend((term, number) for term in {*entry.terms})
-            if entry.grant is not None:
-                grants[entry.tenant, entry.grant.key] = rows.grant(number, entry, entry.grant)
-            if entry.answered is not None:
-                beside.answers.append(rows.answered(number, entry, entry.answered))
-        beside.grants.extend(grants.values())
-        return beside
+        numbered = list(enumerate(entries, first))
+        grants = {
+            (entry.tenant, entry.grant.key): rows.grant(number, entry, entry.grant)
+            for number, entry in numbered
+            if entry.grant is not None
+        }
+        return cls(
+            [(*rows.record(number, entry), entry.leaf) for number, entry in numbered],
+            [(term, number) for number, entry in numbered if entry.terms for term in {*entry.terms}],
+            list(grants.values()),
+            [
+                rows.answered(number, entry, entry.answered)
+                for number, entry in numbered
+                if entry.answered is not None
+            ],
+        )
 
     def write(self, db: apsw.Connection) -> None:
         for text, given in (
@@ -82,46 +101,45 @@ class Beside(Struct, frozen=True):
             if given:
                 db.executemany(text, given)
 
-    def compare(self, db: apsw.Connection) -> None:
+    def compare(self, stored: Appended) -> None:
         """Raises `Damaged` if it is not stored as it was given. A record's row has its terms too."""
-        between = (self.records[0][0], self.records[-1][0])
-        if db.execute(SELECT_RECORDS, between).fetchall() != self.records:
+        if stored.records != self.records:
             raise Damaged("a record is not stored as it was given: nothing is signed, run an audit")
         for text, given in ((_SELECT_GRANT, self.grants), (_SELECT_ANSWERED, self.answers)):
             for row in given:
-                if db.execute(text, row[:2]).fetchone() != row:
+                if stored.db.execute(text, row[:2]).fetchone() != row:
                     raise Damaged("a grant or an answer is not stored as it was given: nothing is signed")
 
 
 class Batch(Struct, frozen=True):
-    """A batch as it is written after `before`: of what is not there already, leaves, nodes and rows; for each
-    entry whether it is."""
+    """A batch as it is written from record number `first` on: for each entry whether it is there already, and
+    the rows of those that are not."""
 
-    before: Tree
+    first: int
     entries: Sequence[Entry]
     free: Sequence[Taken | None]
-    leaves: list[bytes]
-    nodes: tuple[Row, ...]
     beside: Beside
-    after: Tree
+
+    @property
+    def stop(self) -> int:
+        """The size of the log with it."""
+        return self.first + len(self.beside.records)
 
     @classmethod
-    def of(cls, before: Tree, entries: Sequence[Entry], free: Sequence[Taken | None]) -> "Batch":
+    def of(cls, first: int, entries: Sequence[Entry], free: Sequence[Taken | None]) -> "Batch":
         fresh = [entry for entry, taken in zip(entries, free, strict=True) if taken is None]
-        leaves = [entry.leaf for entry in fresh]
-        after, complete = log.grown(before, leaves)
-        return cls(before, entries, free, leaves, complete, Beside.of(before.size, fresh), after)
+        return cls(first, entries, free, Beside.of(first, fresh))
 
-    def fits(self, tree: Tree, entries: Sequence[Entry]) -> bool:
-        """Whether it is this batch, after this tree."""
-        return self.before == tree and self.entries == entries
+    def fits(self, first: int, entries: Sequence[Entry]) -> bool:
+        """Whether it is this batch, from this number on."""
+        return self.first == first and self.entries == entries
 
 
 # only names of columns that are constants are put into the texts
-_INSERT_RECORD = f"INSERT INTO records ({rows.RECORD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 -- names that are constants
+_INSERT_RECORD = f"INSERT INTO records ({rows.RECORD}, leaf) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 -- names that are constants
 _INSERT_GRANT = f"INSERT OR REPLACE INTO grants ({rows.GRANT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 -- names that are constants
 _INSERT_ANSWERED = f"INSERT INTO answered ({rows.ANSWERED}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 -- names that are constants
-SELECT_RECORDS = f"SELECT {rows.RECORD} FROM records WHERE number BETWEEN ? AND ? ORDER BY number"  # noqa: S608 -- names that are constants
+_SELECT_RECORDS = f"SELECT {rows.RECORD}, leaf FROM records WHERE number BETWEEN ? AND ? ORDER BY number"  # noqa: S608 -- names that are constants
 _SELECT_GRANT = f"SELECT {rows.GRANT} FROM grants WHERE tenant = ? AND key = ?"  # noqa: S608 -- names that are constants
 _SELECT_ANSWERED = f"SELECT {rows.ANSWERED} FROM answered WHERE tenant = ? AND key = ?"  # noqa: S608 -- names that are constants
 _KNOWN = "SELECT id FROM records WHERE id IN (SELECT value FROM json_each(?))"

@@ -8,10 +8,11 @@ import apsw
 
 from carnet.ledger import checkpoint, note
 from carnet.ledger.note import Verifier
+from carnet.ledger.sequence import count
 from carnet.ledger.tree import HASH_BYTES, tree_at
 from carnet.model.errors import Damaged, LedgerError
 from carnet.model.plain import printable, short
-from carnet.store.sqlite import nodes, rows
+from carnet.store.sqlite import rows
 from carnet.store.sqlite.reading import SqliteReading
 from carnet.store.sqlite.trouble import FAILURES
 
@@ -58,7 +59,7 @@ def _beside(db: apsw.Connection, size: int) -> Iterator[str]:
             except Damaged as error:
                 yield str(error)
     if db.execute("SELECT count(*) FROM records WHERE number BETWEEN 0 AND ?", (size - 1,)).get != size:
-        yield f"there are not `{size}` records beside the leaves: some were lost"
+        yield f"there are not `{size}` records: some were lost"
     for table in ("records", "grants", "answered"):
         beyond = f"SELECT count(*) FROM {table} WHERE number NOT BETWEEN 0 AND ?"  # noqa: S608 -- as above
         if db.execute(beyond, (size - 1,)).get:
@@ -80,7 +81,7 @@ def _terms(db: apsw.Connection) -> Iterator[str]:
 
 def _nodes(db: apsw.Connection, size: int) -> Iterator[str]:
     """There are no nodes but those that the leaves make; what they are is the audit's."""
-    total = nodes.count(size) * HASH_BYTES
+    total = count(size) * HASH_BYTES
     if db.execute("SELECT coalesce(sum(length(hashes)), 0) FROM nodes").get != total:
         yield f"there are not `{total}` bytes of nodes: they are not those of `{size}` records"
 

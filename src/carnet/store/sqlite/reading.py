@@ -8,7 +8,7 @@ from pathlib import Path
 import apsw
 
 from carnet.ledger import checkpoint, note
-from carnet.ledger.tree import Place, Row, leaf_hash
+from carnet.ledger.tree import Place, leaf_hash
 from carnet.model.errors import Damaged, Malformed, StoreError, Unavailable
 from carnet.store.protocols import Answered, GrantRow, Record
 from carnet.store.sqlite import nodes, rows, schema
@@ -19,7 +19,7 @@ MOST_TERMS = 32
 
 _POOLED = 8
 _ASTRAY = "an index leads to another record: run an audit, then restore from a backup"
-_LEAVES = "SELECT number, leaf FROM leaves WHERE number BETWEEN ? AND ? ORDER BY number"
+_LEAVES = "SELECT number, leaf FROM records WHERE number BETWEEN ? AND ? ORDER BY number"
 _OF_ID = "SELECT number FROM records WHERE id = ? AND tenant = ?"
 _LAST = "SELECT size, note FROM checkpoints ORDER BY size DESC LIMIT 1"
 
@@ -39,6 +39,10 @@ class Stored:
         return nodes.read_row(self.db, level, start, stop)
 
     @reads
+    def completed(self, start: int, stop: int) -> bytes:
+        return nodes.completed(self.db, start, stop)
+
+    @reads
     def leaves(self, start: int, stop: int) -> Sequence[bytes | None]:
         found = rows.fetched(self.db, _LEAVES, (start, stop - 1))
         if len(found) == stop - start and all(type(leaf) is bytes for _, leaf in found):
@@ -46,9 +50,9 @@ class Stored:
         kept = {number: leaf for number, leaf in found if isinstance(leaf, bytes)}
         return [kept.get(number) for number in range(start, stop)]
 
-    def write(self, first: int, leaves: Sequence[bytes], nodes: Sequence[Row]) -> None:
+    def write(self, first: int, leaves: Sequence[bytes], complete: Sequence[bytes]) -> None:
         """Raises `StoreError`: whoever reads does not write."""
-        del first, leaves, nodes
+        del first, leaves, complete
         raise StoreError("a reading writes nothing: submit an entry to the log")
 
 
@@ -116,7 +120,7 @@ class SqliteReading(Stored):
 
     def _whole(self, number: int) -> tuple[Record, bytes]:
         """A record that the log has, and its terms."""
-        row = self.db.execute(_RECORD, (number,)).fetchone()
+        row = self.db.execute(SELECT_RECORD, (number,)).fetchone()
         (leaf,) = self.leaves(number, number + 1)
         (kept,) = nodes.read(self.db, [(0, number)])
         if row is None or leaf is None or kept != leaf_hash(leaf):
@@ -206,7 +210,7 @@ def last_checkpoint(db: apsw.Connection) -> tuple[int, bytes]:
 
 
 # only names of columns that are constants here are put into the texts
-_RECORD = f"SELECT {rows.RECORD} FROM records WHERE number = ?"  # noqa: S608 -- names that are constants
+SELECT_RECORD = f"SELECT {rows.RECORD} FROM records WHERE number = ?"  # noqa: S608 -- names that are constants
 _GRANT = f"SELECT {rows.GRANT} FROM grants WHERE tenant = ? AND key = ?"  # noqa: S608 -- names that are constants
 _ANSWERED = f"SELECT {rows.ANSWERED} FROM answered WHERE tenant = ? AND key = ?"  # noqa: S608 -- names that are constants
 

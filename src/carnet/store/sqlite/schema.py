@@ -26,12 +26,11 @@ CREATE TABLE owner (
     one INTEGER PRIMARY KEY CHECK (one = 1), token BLOB NOT NULL, taken INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE origins (since INTEGER PRIMARY KEY, origin TEXT NOT NULL UNIQUE) STRICT;
-CREATE TABLE leaves (number INTEGER PRIMARY KEY, leaf BLOB NOT NULL) STRICT;
 CREATE TABLE nodes (run INTEGER PRIMARY KEY, hashes BLOB NOT NULL) STRICT;
 CREATE TABLE checkpoints (size INTEGER PRIMARY KEY, note BLOB NOT NULL) STRICT;
 CREATE TABLE records (
-    number INTEGER PRIMARY KEY REFERENCES leaves, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL,
-    subject TEXT NOT NULL, retention TEXT NOT NULL, sealed BLOB, terms BLOB NOT NULL, mark BLOB NOT NULL
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, subject TEXT NOT NULL,
+    retention TEXT NOT NULL, sealed BLOB, terms BLOB NOT NULL, mark BLOB NOT NULL, leaf BLOB NOT NULL
 ) STRICT;
 CREATE TABLE terms (
     term BLOB NOT NULL, number INTEGER NOT NULL REFERENCES records, PRIMARY KEY (term, number)
@@ -46,9 +45,9 @@ CREATE TABLE answered (
     request BLOB NOT NULL, status INTEGER NOT NULL, body BLOB NOT NULL, mark BLOB NOT NULL,
     UNIQUE (tenant, key)
 ) STRICT;
-CREATE TRIGGER leaf_rewritten BEFORE UPDATE ON leaves
+CREATE TRIGGER leaf_rewritten BEFORE UPDATE OF number, leaf ON records
     BEGIN SELECT RAISE(ABORT, 'a leaf is never rewritten'); END;
-CREATE TRIGGER leaf_removed BEFORE DELETE ON leaves
+CREATE TRIGGER leaf_removed BEFORE DELETE ON records
     BEGIN SELECT RAISE(ABORT, 'a leaf is never removed'); END;
 CREATE TRIGGER checkpoint_rewritten BEFORE UPDATE ON checkpoints
     BEGIN SELECT RAISE(ABORT, 'a checkpoint is never rewritten'); END;

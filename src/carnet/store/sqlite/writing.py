@@ -4,7 +4,7 @@ commits. Who waits for it, and for how long, is not here.
 
 import secrets
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,16 +14,14 @@ from msgspec import Struct
 from carnet.ledger import checkpoint, log
 from carnet.ledger.audit import audit
 from carnet.ledger.note import Signer, Verifier
-from carnet.ledger.tree import Row, Tree
+from carnet.ledger.tree import Tree
 from carnet.model.errors import Damaged, StoreError, Taken, Unavailable
 from carnet.store.protocols import Entry, Receipt
 from carnet.store.sqlite import nodes, rows, schema
-from carnet.store.sqlite.batches import SELECT_RECORDS, Batch, free, new
-from carnet.store.sqlite.reading import Stored, last_checkpoint
+from carnet.store.sqlite.batches import Appended, Batch, free, new
+from carnet.store.sqlite.moving import Mover
+from carnet.store.sqlite.reading import SELECT_RECORD, Stored, last_checkpoint
 from carnet.store.sqlite.trouble import refused, translated
-
-TIDY_PAGES = 8192
-"""Pages of the write-ahead log after which it is moved into the file: 32 MB."""
 
 WAIT_SECONDS = 1
 """How long removing something for good waits for readings to end."""
@@ -49,14 +47,6 @@ class Name(Struct, frozen=True):
                 )
 
 
-class Appending(Stored):
-    """Leaves and nodes of a transaction that writes."""
-
-    def write(self, first: int, leaves: Sequence[bytes], rows: Sequence[Row]) -> None:
-        self.db.executemany("INSERT INTO leaves VALUES (?, ?)", enumerate(leaves, first))
-        nodes.add(self.db, first, rows)
-
-
 class Writer:
     """The connection that appends, and the tree of what it has signed. After a failure both are made anew
     from the file before anything else is written."""
@@ -69,11 +59,10 @@ class Writer:
         self._token = secrets.token_bytes(16)
         self._started = False
         self._ready: Batch | None = None
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix="carnet-log-disk")
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="carnet-log-ahead")
         self._db: apsw.Connection | None = None
         self._tree = Tree()
-        self._pages = 0
-        self._moved = 0
+        self._mover = Mover(path, vfs)
 
     @property
     def tree(self) -> Tree:
@@ -97,11 +86,10 @@ class Writer:
                 tree = resumed(db, self.name)
                 db.execute("UPDATE owner SET token = ?, taken = taken + 1", (self._token,))
                 db.execute("COMMIT")
-                db.set_wal_hook(self._grew)
+                db.set_wal_hook(self._mover.grew)
         except BaseException:
             _closed(db)
             raise
-        self._pages = self._moved = 0
         self._db, self._tree, self._started = db, tree, True
 
     def batch(
@@ -134,6 +122,7 @@ class Writer:
             self._dropped()
             raise refused(error) from error
         try:
+            self._mover.wait()
             db.set_busy_timeout(WAIT_SECONDS * 1000)
             db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except apsw.Error as error:
@@ -145,18 +134,14 @@ class Writer:
         return done
 
     def tidy(self) -> None:
-        """Move a long write-ahead log into the file. What can't be moved now stays durable where it is and
-        is tried again after the next batch."""
-        if self._pages < self._moved:  # it was moved as a whole, and begun again
-            self._moved = 0
-        if self._db is not None and self._pages - self._moved >= TIDY_PAGES:
-            with suppress(apsw.Error):
-                self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            self._moved = self._pages
+        """Move a long write-ahead log into the file, as far as it can be moved now."""
+        if self._db is not None:
+            self._mover.tidy(self._db)
 
     def close(self) -> None:
         self._leave()
-        self._disk.shutdown()
+        self._ahead.shutdown()
+        self._mover.close()
 
     def commit(self, db: apsw.Connection) -> None:
         """The moment in which a batch becomes durable."""
@@ -174,14 +159,14 @@ class Writer:
         try:
             db = self._begun()
             ready, self._ready = self._ready, None
-            if ready is None or not ready.fits(self._tree, entries):
-                ready = Batch.of(self._tree, entries, new(entries))
+            if ready is None or not ready.fits(self._tree.size, entries):
+                ready = Batch.of(self._tree.size, entries, new(entries))
             try:
                 outcomes, after = self._recorded(db, ready, name, renamed=renamed)
             except apsw.ConstraintError:  # seldom: one of them is there already
                 db.execute("ROLLBACK")
                 db = self._begun()
-                ready = Batch.of(self._tree, entries, free(db, entries))
+                ready = Batch.of(self._tree.size, entries, free(db, entries))
                 outcomes, after = self._recorded(db, ready, name, renamed=renamed)
             self._committed(db, after, ahead())
         except Exception as error:
@@ -194,30 +179,34 @@ class Writer:
         return outcomes
 
     def _committed(self, db: apsw.Connection, after: Tree, following: Sequence[Entry]) -> None:
-        """Commit; what follows is made ready meanwhile."""
+        """Commit; what follows is made ready meanwhile, by another thread: it has the interpreter as soon as
+        this one is at the disk, which the other way round it would not."""
         if not following:
             self.commit(db)
             return
-        done = self._disk.submit(self.commit, db)
+        ready = self._ahead.submit(Batch.of, after.size, following, new(following))
         try:
-            self._ready = Batch.of(after, following, new(following))
+            self.commit(db)
         finally:
-            done.result()
+            wait((ready,))
+        self._ready = ready.result()
 
     def _recorded(
         self, db: apsw.Connection, batch: Batch, name: Name, *, renamed: bool
     ) -> tuple[list[Receipt | Taken], Tree]:
-        before, after = batch.before, batch.after
-        if not batch.leaves:
+        before = self._tree
+        if batch.stop == before.size:
             return [taken for taken in batch.free if taken is not None], before
-        stored = Appending(db)
-        stored.write(before.size, batch.leaves, batch.nodes)
         batch.beside.write(db)
         if renamed:
             db.execute("INSERT INTO origins VALUES (?, ?)", (before.size, name.origin))
         _flushed(db)
-        batch.beside.compare(db)
-        signed = log.sign(stored, before, after, name.origin, name.signers)
+        stored = Appended(db, before.size, batch.stop)
+        batch.beside.compare(stored)
+        after, complete = log.read_back(stored, before, batch.stop)
+        nodes.add(db, before.size, complete)
+        _flushed(db)
+        signed = log.sign(stored, before, after, name.origin, name.signers, complete=complete)
         checkpoint.opened(signed.data, name.origin, name.verifiers)
         db.execute("INSERT INTO checkpoints VALUES (?, ?)", (after.size, signed.data))
         _flushed(db)
@@ -253,6 +242,7 @@ class Writer:
         return self._db is not None
 
     def _leave(self) -> None:
+        self._mover.leave()
         if self._db is not None:
             _closed(self._db)
             self._db = None
@@ -265,11 +255,6 @@ class Writer:
             raise Damaged(
                 f"the new version would change records, {report.findings[0].message}: it is as it was"
             )
-
-    def _grew(self, db: apsw.Connection, schema_name: str, pages: int) -> int:
-        del db, schema_name
-        self._pages = pages
-        return apsw.SQLITE_OK
 
 
 _UNKNOWN = "the disk failed at the end: whether it was recorded, its id tells once the disk works again"
@@ -285,14 +270,12 @@ def resumed(db: apsw.Connection, name: Name) -> Tree:
     size, signed = last_checkpoint(db)
     about = checkpoint.opened(signed, name.origin, name.verifiers).checkpoint
     tree = log.resume(Stored(db), about)
-    for table in ("leaves", "records"):
-        # only the two names above are put into the text
-        last = db.execute(f"SELECT coalesce(max(number), -1) FROM {table}").get  # noqa: S608 -- names that are constants
-        if last != size - 1:
-            raise Damaged(
-                f"the log has `{size}` records and the last of its {table} is `{last}`: "
-                "run an audit, then restore from a backup"
-            )
+    last = db.execute("SELECT coalesce(max(number), -1) FROM records").get
+    if last != size - 1:
+        raise Damaged(
+            f"the log has `{size}` records and the last that is stored is `{last}`: "
+            "run an audit, then restore from a backup"
+        )
     return tree
 
 
@@ -308,7 +291,7 @@ def _closed(db: apsw.Connection) -> None:
 
 
 def _forgotten(db: apsw.Connection, number: int) -> bool:
-    row = db.execute(SELECT_RECORDS, (number, number)).fetchone()
+    row = db.execute(SELECT_RECORD, (number,)).fetchone()
     if row is None or (row[5] is None and not row[6]):
         return False
     rows.whole("record", row)
