@@ -9,11 +9,11 @@ from msgspec import structs
 
 from carnet.engine.codegen import HUMAN, NOTHING, Code, Tainted, all_codes
 from carnet.engine.passes import Passes
-from carnet.engine.program import Instance, Program, combinations, of_unknowns
+from carnet.engine.program import Program, combinations, of_unknowns
 from carnet.engine.readings import CLOSED, by_reading, class_of, joined_outcomes
 from carnet.engine.rows import Row, Rows
 from carnet.engine.tables import Pending
-from carnet.engine.trace import Rails, Walk, conjunction, disjunction, human, negated
+from carnet.engine.trace import Presumption, Rails, Walk, human
 from carnet.model.determination import Answer, Outcome
 from carnet.model.facts import Known, Values
 from carnet.rules.slices import Slice
@@ -74,8 +74,8 @@ class Compiled:
 
     def over_readings(self, values: Values, at: dt.datetime, live: int, pending: list[Pending]) -> Answer:
         """The answer under all readings, from the rows that no single fact closes."""
-        readings = combinations(self.slice, self.axes(live))
-        soles = [self.test(values, at, reading, live, pending.copy()) for reading in readings]
+        readings, walks = combinations(self.slice, self.axes(live)), Walks(self, values, at)
+        soles = [self.test(values, at, reading, live, pending.copy(), walks) for reading in readings]
         outcomes = [sole.outcome for sole in soles]
         outcome = joined_outcomes(outcomes)
         still: set[str] = set().union(*(sole.may_still_be for sole in soles))
@@ -97,6 +97,7 @@ class Compiled:
         values: Values,
         at: dt.datetime,
         readings: Mapping[str, str],
+        walks: "Walks | None",
         pending: list[Pending],
         live: int,
         soft: int,
@@ -107,7 +108,8 @@ class Compiled:
         """The answer under one reading of every axis where questions are left that may be open, `rest`. The
         rows `soft` are undecided; `pending` says on what."""
         rows = self.rows
-        rest, mask = self.walked_flags(rest, values, at, readings)
+        walks = walks or Walks(self, values, at)
+        rest, mask = self.walked_flags(rest, walks, readings)
         still: tuple[str, ...] = ()
         outcome: Outcome
         if certain & rows.prohibitions:
@@ -119,7 +121,7 @@ class Compiled:
                 mask = self.hangs_on(pending, rest & rows.prohibitions, NOTHING)
         elif rest:
             mask |= self.hangs_on(pending, rest & ~rows.walked, live & rows.exceptions)
-            outcome, still = self.needed(rest, pending, values, at, readings)
+            outcome, still = self.needed(rest, pending, walks, readings)
         else:
             outcome = self.permitted(live, lifted, soft)
         return Answer(
@@ -133,7 +135,7 @@ class Compiled:
         )
 
     def needed(
-        self, rest: int, pending: list[Pending], values: Values, at: dt.datetime, readings: Mapping[str, str]
+        self, rest: int, pending: list[Pending], walks: "Walks", readings: Mapping[str, str]
     ) -> tuple[Outcome, tuple[str, ...]]:
         """Who has to settle the questions that are left, and what the answer may still be. A question with
         a part that hangs on nothing but facts could be false; the others are walked."""
@@ -141,19 +143,19 @@ class Compiled:
         still: tuple[str, ...] = ("prohibited",) if rest & self.rows.prohibitions else ()
         askable = all_codes([rows for rows, code in pending if not code & HUMAN])
         held = self.rows.of(rest & ~askable)
-        if held and not self.curable(held, values, at, readings):
+        if held and not self.curable(held, walks, readings):
             outcome = "needs_human"
         else:
             still = ("permitted", *still)
         return outcome, ("license_required", *still) if rest & self.rows.requirements else still
 
-    def curable(self, held: list[Row], values: Values, at: dt.datetime, readings: Mapping[str, str]) -> bool:
+    def curable(self, held: list[Row], walks: "Walks", readings: Mapping[str, str]) -> bool:
         """Whether answers could make every one of the questions false."""
         try:
-            walk = self.walk(values, at, readings)
+            walk = walks.under(readings)
         except Exception:  # noqa: BLE001 -- what can't be evaluated no answer cures
             return False
-        return all(self.rails(row.instance, row.reason, walk).may_false for row in held)
+        return all(self.stands(row, walk).may_false for row in held)
 
     def hangs_on(self, pending: list[Pending], questions: int, able: int) -> int:
         """What the undecided parts of the questions hang on, and of the exceptions that may lift them."""
@@ -163,14 +165,12 @@ class Compiled:
                 mask |= code
         return mask
 
-    def walked_flags(
-        self, rest: int, values: Values, at: dt.datetime, readings: Mapping[str, str]
-    ) -> tuple[int, int]:
+    def walked_flags(self, rest: int, walks: "Walks", readings: Mapping[str, str]) -> tuple[int, int]:
         """The questions that are left without the flags on what is unknown that hold nothing open, and what
         the others hang on."""
         mask = NOTHING
         for row in self.rows.of(rest & self.rows.walked):
-            rails = self.walked(row.instance, self.walk(values, at, readings))
+            rails = walks.under(readings).read(row.instance.applies)
             if rails.true or (row.instance.waits and not rails.false):
                 mask |= self.mask(rails)
             else:
@@ -184,7 +184,7 @@ class Compiled:
     def presumptions(self, values: Values, at: dt.datetime, readings: Mapping[str, str]) -> Presumptions:
         """What stands in for each presumed term: its value, or a taint where a red flag defeats it."""
         if self.of_unknowns:
-            walked = self.presumed(values, at, readings).values()
+            walked = Walks(self, values, at).under(readings).presumed.values()
             return [value if asks is None else self.tainted(asks) for value, asks in walked]
         found: Presumptions = [None] * len(self.flags)
         for number, (value, codes) in enumerate(self.flags):
@@ -196,37 +196,12 @@ class Compiled:
         """What stands in where flags that hang on these facts defeat the presumption."""
         return Tainted("red_flag", mask=all_codes([HUMAN, *map(self.program.bits, asks)]))
 
-    def presumed(
-        self, values: Values, at: dt.datetime, readings: Mapping[str, str]
-    ) -> dict[str, tuple[str | bool, Mapping[str, str] | None]]:
-        """By declared path: the presumed value and, if a red flag defeats it, the asks of the flags."""
-        found: dict[str, tuple[str | bool, Mapping[str, str] | None]] = {}
-        walk = Walk(values, at, readings, self.slice.lists, self.program.inner, found)
-        for entry in self.program.presumed:
-            true = [flag for flag in map(walk.read, entry.flags) if flag.true]
-            asks = {path: cause for flag in true for path, cause in flag.asks.items()} if true else None
-            found[entry.path] = (entry.value, asks)
-        return found
-
-    def walk(self, values: Values, at: dt.datetime, readings: Mapping[str, str]) -> Walk:
-        presumed = self.presumed(values, at, readings)
-        return Walk(values, at, readings, self.slice.lists, self.program.inner, presumed)
-
-    def walked(self, instance: Instance, walk: Walk) -> Rails:
-        """An instance with its gates, walked; its lifts left out."""
-        parts = [walk.read(self.program.gates[number]) for number in instance.gates]
-        return conjunction([*parts, walk.read(instance.when)])
-
-    def rails(self, instance: Instance, reason: str | None, walk: Walk) -> Rails:
+    def stands(self, row: Row, walk: Walk) -> Rails:
         """A question, walked with its lifts."""
         try:
-            found = self.walked(instance, walk)
-            if reason is not None:
-                able = dict(instance.reasons)[reason]
-                found = conjunction([found, negated(disjunction([walk.read(e.whole) for e in able]))])
+            return walk.read(row.stands)
         except Exception:  # noqa: BLE001 -- a question that can't be evaluated never lets anything through
             return human("untranslatable")
-        return found
 
     def permitted(self, live: int, lifted: int, soft: int) -> Outcome:
         """Which permission it is, when nothing is open. Of what surely lifts a requirement, the least
@@ -243,6 +218,33 @@ class Compiled:
 
     def without_acts(self) -> Outcome:
         return "no_license_required" if self.slice.own_gate else "needs_human"
+
+
+class Walks:
+    """The ways to read conditions against one set of facts at one instant. What depends on no reading is read
+    once for all of them."""
+
+    def __init__(self, engine: Compiled, values: Values, at: dt.datetime) -> None:
+        self.engine, self.values, self.at = engine, values, at
+        self.free: dict[int, Rails] = {}
+        self.made: dict[tuple[tuple[str, str], ...], Walk] = {}
+
+    def under(self, readings: Mapping[str, str]) -> Walk:
+        """The walk under these readings."""
+        key = tuple(sorted(readings.items()))
+        if key not in self.made:
+            self.made[key] = self.walk(readings)
+        return self.made[key]
+
+    def walk(self, readings: Mapping[str, str]) -> Walk:
+        program, presumed = self.engine.program, dict[str, Presumption]()
+        lists, inner = self.engine.slice.lists, program.inner
+        walk = Walk(self.values, self.at, readings, lists, inner, presumed, program.depends, self.free)
+        for entry in program.presumed:
+            true = [flag for flag in map(walk.read, entry.flags) if flag.true]
+            asks = {path: cause for flag in true for path, cause in flag.asks.items()} if true else None
+            presumed[entry.path] = (entry.value, asks)
+        return walk
 
 
 def compiled(slice_: Slice) -> Compiled:

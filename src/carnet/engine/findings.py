@@ -2,13 +2,14 @@
 asked, what has to be done. Slow beside the bare answer, and made from the same compiled slice."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
-from carnet.engine.compiled import Compiled
-from carnet.engine.ground import PARTY, ground
-from carnet.engine.program import LIFTED, Instance, Lifting, combinations
+from carnet.engine.compiled import Compiled, Walks
+from carnet.engine.ground import PARTY
+from carnet.engine.program import LIFTED, Lifting, Question, combinations
 from carnet.engine.readings import CLOSED, joined_outcomes
-from carnet.engine.trace import Rails, conjunction, disjunction, human, negated
+from carnet.engine.trace import Rails
 from carnet.model.determination import (
     PERMITTED,
     ActOutcome,
@@ -19,6 +20,7 @@ from carnet.model.determination import (
     Finding,
     FindingKind,
     HumanReason,
+    Outcome,
     TaskDue,
     Truth,
 )
@@ -38,12 +40,27 @@ KINDS: Mapping[str, FindingKind] = {
 }
 
 
-def truth_of(rails: Iterable[Rails]) -> Truth:
-    """One truth over all readings."""
-    given = list(rails)
-    if all(each.true for each in given):
-        return "true"
-    return "false" if all(each.false for each in given) else "unknown"
+class Told(NamedTuple):
+    """A condition as found under every reading on which it depends, and what is told of it: one truth over
+    all readings, why it is unknown, and the facts that decided it."""
+
+    rails: list[Rails]
+    truth: Truth
+    causes: tuple[str, ...]
+    facts: tuple[str, ...]
+
+
+def told(rails: list[Rails]) -> Told:
+    """What is told of a condition."""
+    facts = tuple(sorted({fact for each in rails for fact in each.facts if fact}))
+    if all(each.true for each in rails):
+        return Told(rails, "true", (), facts)
+    if all(each.false for each in rails):
+        return Told(rails, "false", (), facts)
+    causes = {cause for each in rails for cause in (*each.humans, *each.asks.values())}
+    if len({(each.true, each.false) for each in rails}) > 1:
+        causes.add("reading")
+    return Told(rails, "unknown", tuple(sorted(causes)), facts)
 
 
 class Report:
@@ -64,11 +81,10 @@ class Report:
         stated = self.answer.basis == "stated"
         self.values: Values = {**seen.values, **seen.stated} if stated else seen.values
         self.live, self.pending = engine.live(self.values)
-        self.readings = combinations(self.slice, engine.axes(self.live))
-        every = combinations(self.slice, frozenset(self.slice.axes))
-        self.walks = [engine.walk(self.values, at, readings) for readings in every]
+        self.walks = Walks(engine, self.values, at)
+        self.first = self.walks.under({axis: names[0] for axis, names in self.slice.axes.items()})
         self.used: dict[str, blocks.Exception_] = {}
-        self.kept: dict[int, tuple[tree.Tree, list[Rails]]] = {}
+        self.kept: dict[int, Told] = {}
 
     def determination(self) -> Determination:
         """All of it."""
@@ -99,75 +115,75 @@ class Report:
             engine=ENGINE,
         )
 
-    def read(self, node: tree.Tree) -> list[Rails]:
-        """A condition under every reading; read once, and once for all readings if it depends on none."""
-        kept = self.kept.get(id(node))
-        if kept is None:
-            walks = self.walks if self.program.axes_of([node]) else self.walks[:1]
-            rails = [walk.read(node) for walk in walks]
-            kept = self.kept[id(node)] = (node, rails * (len(self.walks) // len(walks)))
-        return kept[1]
+    def read(self, node: tree.Tree) -> Told:
+        """A condition of the program under every reading, read once."""
+        key = id(node)
+        found = self.kept.get(key)
+        if found is None:
+            axes = self.program.depends.get(key)
+            walks = [self.walks.under(each) for each in self.readings(axes)] if axes else [self.first]
+            found = self.kept[key] = told([walk.read(node) for walk in walks])
+        return found
 
-    def whole(self, lifting: Lifting) -> list[Rails]:
-        """An exception with every bar against it."""
-        parts = [self.read(lifting.condition)]
-        parts += [[negated(each) for each in self.read(bar)] for _, bar in lifting.bars]
-        return [conjunction(list(each)) for each in zip(*parts, strict=True)]
+    def readings(self, axes: frozenset[str]) -> list[dict[str, str]]:
+        """Every way to read the axes, as far as they are not chosen."""
+        return combinations(self.slice, axes & self.slice.axes.keys())
 
-    def finding(self, name: str, kind: FindingKind, cite: str, rails: list[Rails], **more: object) -> Finding:
-        truth = truth_of(rails)
-        causes = {cause for each in rails for cause in (*each.humans, *each.asks.values())}
-        if truth == "unknown" and len({(each.true, each.false) for each in rails}) > 1:
-            causes.add("reading")
-        facts = sorted({fact for each in rails for fact in each.facts if fact})
-        told = tuple(sorted(causes)) if truth == "unknown" else ()
-        return Finding(name, kind, truth, cite, causes=told, facts=tuple(facts), **more)  # type: ignore[arg-type] # act, reason, lifted_by
+    def finding(
+        self,
+        name: str,
+        kind: FindingKind,
+        cite: str,
+        condition: tree.Tree,
+        act: int | None = None,
+        reason: str | None = None,
+        lifted_by: tuple[str, ...] = (),
+    ) -> Finding:
+        _, truth, causes, facts = self.read(condition)
+        return Finding(name, kind, truth, cite, act, reason, causes, facts, lifted_by)
 
     def findings(self) -> Iterator[Finding]:
         """Everything that was looked at; what stands behind an act that is not there is left out."""
-        gates = [self.read(gate) for gate in self.program.gates]
         dead: set[int] = set()
         for place, stage in enumerate(self.slice.acts):
-            subject, happens = gates[2 * place], gates[2 * place + 1]
-            yield self.finding(stage.scope.id, "subject", stage.scope.cite, subject, act=place)
-            yield self.finding(stage.scope.id, "act", stage.scope.cite, happens, act=place)
-            if "false" in (truth_of(subject), truth_of(happens)):
+            subject, happens = self.program.gates[2 * place : 2 * place + 2]
+            yield self.finding(stage.scope.id, "subject", stage.scope.cite, subject, place)
+            yield self.finding(stage.scope.id, "act", stage.scope.cite, happens, place)
+            if "false" in (self.read(subject).truth, self.read(happens).truth):
                 dead.add(stage.number)
         yield from self.presumptions()
         places = {stage.number: place for place, stage in enumerate(self.slice.acts)}
-        told: set[tuple[str, int | None]] = set()
+        seen: set[tuple[str, int | None]] = set()
         for instance in self.program.instances:
             if instance.act in dead:
                 continue
             act = places[instance.act] if instance.act is not None else None
-            rails = self.read(instance.when)
             if instance.block is None:
-                yield self.finding(f"gap@{instance.act}", "coverage", "", rails, act=act)
-            elif not instance.reasons:
-                yield self.finding(
-                    instance.block.id, KINDS[instance.kind], instance.block.cite, rails, act=act
-                )
+                yield self.finding(f"gap@{instance.act}", "coverage", "", instance.when, act)
+                continue
+            name, kind, cite = instance.block.id, KINDS[instance.kind], instance.block.cite
+            if not instance.reasons:
+                yield self.finding(name, kind, cite, instance.when, act)
             for reason, able in instance.reasons:
-                lifted = self.lifting(rails, able)
-                assert instance.block is not None
-                name, cite = instance.block.id, instance.block.cite
-                yield self.finding(name, "requirement", cite, rails, act=act, reason=reason, lifted_by=lifted)
-                if truth_of(rails) != "false":
+                may_apply = self.read(instance.when).truth != "false"
+                lifted = self.lifting(able, may_apply=may_apply)
+                yield self.finding(name, kind, cite, instance.when, act, reason, lifted)
+                if may_apply:
                     for each in able:
-                        if (each.exception.id, act) not in told:
-                            told.add((each.exception.id, act))
+                        if (each.exception.id, act) not in seen:
+                            seen.add((each.exception.id, act))
                             yield from self.exception(each, act)
 
     def exception(self, lifting: Lifting, act: int | None) -> Iterator[Finding]:
         block = lifting.exception
-        yield self.finding(block.id, "exception", block.cite, self.read(lifting.condition), act=act)
+        yield self.finding(block.id, "exception", block.cite, lifting.condition, act)
         for bar, condition in lifting.bars:
-            yield self.finding(bar.id, "bar", bar.cite, self.read(condition), act=act)
+            yield self.finding(bar.id, "bar", bar.cite, condition, act)
 
-    def lifting(self, rails: list[Rails], able: tuple[Lifting, ...]) -> tuple[str, ...]:
-        """Which exceptions surely lift; the least burdensome is the one that is used."""
-        surely = [each for each in able if truth_of(self.whole(each)) == "true"]
-        if surely and truth_of(rails) != "false":
+    def lifting(self, able: tuple[Lifting, ...], *, may_apply: bool) -> tuple[str, ...]:
+        """Which exceptions surely lift; the least burdensome is used where there may be something to lift."""
+        surely = [each for each in able if self.read(each.whole).truth == "true"]
+        if surely and may_apply:
             best = min(surely, key=lambda each: list(LIFTED).index(each.exception.class_)).exception
             self.used[best.id] = best
         return tuple(sorted(each.exception.id for each in surely))
@@ -177,7 +193,7 @@ class Report:
         if not self.live & self.engine.rows.presuming:
             return
         specs = self.slice.rulebook.terms.specs
-        for path, (_, asks) in self.walks[0].presumed.items():
+        for path, (_, asks) in self.first.presumed.items():
             value = self.values.get(path)
             missing = value is None or (isinstance(value, Unknown) and value.cause in ASKABLE)
             presumption = specs[path].presumption
@@ -186,37 +202,22 @@ class Report:
                 causes = () if asks is None else ("red_flag",)
                 yield Finding(path, "presumption", truth, presumption.cite, causes=causes, facts=(path,))
 
-    def open_rails(self, instance: Instance, able: tuple[Lifting, ...]) -> list[Rails]:
-        """A question as it stands in the way, under every reading."""
-        parts = [self.read(self.program.gates[number]) for number in instance.gates]
-        lifts = [self.whole(each) for each in able]
-        found = []
-        for number, own in enumerate(self.read(instance.when)):
-            applies = conjunction([*(part[number] for part in parts), own])
-            if lifts:
-                lifted = disjunction([lift[number] for lift in lifts])
-                applies = conjunction([applies, negated(lifted)])
-            if instance.kind.endswith("flag") and applies.true:
-                applies = human("red_flag")
-            found.append(applies)
-        return found
-
-    def undecided(self) -> Iterator[tuple[Instance, list[Rails]]]:
-        """Every question that is left open, walked."""
-        names = set(self.answer.undecided)
-        for instance in self.program.instances:
-            for reason, able in instance.reasons or ((None, ()),):
-                if instance.question(reason) in names:
-                    yield instance, self.open_rails(instance, able)
+    def named(self, *keys: tuple[str, ...]) -> list[Question]:
+        """The questions of these keys."""
+        names = set().union(*keys)
+        return [question for question in self.program.questions if question.key in names]
 
     def humans(self) -> Iterator[HumanReason]:
         """What no fact can settle."""
         if self.answer.outcome in PERMITTED or self.answer.outcome in CLOSED:
             return
-        for instance, rails in self.undecided():
+        for question in self.named(self.answer.undecided):
+            instance = question.instance
             name = instance.block.id if instance.block is not None else instance.key
-            for cause in {cause for each in rails for cause in each.humans}:
-                yield HumanReason(name, cause)
+            for each in self.read(question.stands).rails:
+                raised = instance.kind.endswith("flag") and each.true
+                for cause in ("red_flag",) if raised else each.humans:
+                    yield HumanReason(name, cause)
         axes = {pair.partition("=")[0] for key in self.answer.by_reading for pair in key.split(",")}
         yield from (HumanReason(axis, "reading") for axis in axes)
 
@@ -245,52 +246,45 @@ class Report:
     def review(self) -> tuple[str, ...]:
         """The policies under which an application would be reviewed: of every requirement that is open or,
         if none surely is, of those that may be."""
-        names = set(self.answer.certain) or set(self.answer.undecided)
         found: dict[str, None] = {}
-        for instance in self.program.instances:
-            if not isinstance(instance.block, blocks.Requirement):
-                continue
-            if not any(instance.question(reason) in names for reason, _ in instance.reasons):
-                continue
-            act = next((stage.act for stage in self.slice.acts if stage.number == instance.act), None)
-            for policy in instance.block.review:
-                if truth_of(self.read(ground(policy.when, self.slice, act))) != "false":
-                    found[policy.policy] = None
+        for question in self.named(self.answer.certain or self.answer.undecided):
+            for policy, when in question.instance.review:
+                if self.read(when).truth != "false":
+                    found[policy] = None
         return tuple(found)
 
     def marks(self) -> tuple[str, ...]:
         """Announcements of non-enforcement on what is open or undecided."""
-        names = set(self.answer.certain) | set(self.answer.undecided)
-        ids = {
-            instance.block.id
-            for instance in self.program.instances
-            if instance.block is not None
-            and any(instance.question(reason) in names for reason, _ in instance.reasons or ((None, ()),))
-        }
+        named = self.named(self.answer.certain, self.answer.undecided)
+        ids = {question.instance.block.id for question in named if question.instance.block is not None}
         return tuple(f"announced_not_enforced:{name}" for name in sorted(ids & self.slice.not_enforced))
 
     def acts(self) -> Iterator[ActOutcome]:
         """Every act that is not surely absent, with its own answer."""
         for place, stage in enumerate(self.slice.acts):
-            gates = self.program.gates[2 * place : 2 * place + 2]
-            rails = [conjunction(list(each)) for each in zip(*map(self.read, gates), strict=True)]
-            truth = truth_of(rails)
-            live = self.live & ~self.engine.rows.of_other_acts(stage.number)
-            soles = [
-                self.engine.test(self.values, self.at, readings, live, self.pending.copy())
-                for readings in self.readings
-            ]
-            outcome = joined_outcomes([sole.outcome for sole in soles])
+            truth = self.read(self.program.acts[place]).truth
             if truth == "false":
-                subject = truth_of(self.read(gates[0])) != "false"
-                outcome = "not_an_event" if subject else "not_subject"
+                subject = self.read(self.program.gates[2 * place]).truth != "false"
+                outcome: Outcome = "not_an_event" if subject else "not_subject"
+            else:
+                outcome = self.sole(stage.number)
             destination = None
             if stage.act.destination is not None:
-                value = self.walks[0].fact(stage.act.destination)[1]
+                value = self.first.fact(stage.act.destination)[1]
                 destination = value if isinstance(value, str) else None
             yield ActOutcome(
                 stage.scope.regime, stage.act.kind, stage.act.deemed, destination, truth, outcome
             )
+
+    def sole(self, act: int) -> Outcome:
+        """The outcome of an act by itself, under all readings on which it depends."""
+        engine, live = self.engine, self.live & self.engine.rows.of_act[act]
+        return joined_outcomes(
+            [
+                engine.test(self.values, self.at, readings, live, self.pending.copy(), self.walks).outcome
+                for readings in self.readings(engine.axes(live))
+            ]
+        )
 
     def good_until(self) -> dt.datetime | None:
         """The earliest instant at which anything that was read may be another."""

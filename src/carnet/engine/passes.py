@@ -22,7 +22,8 @@ class Passes:
     `engine` (`carnet.engine.compiled`):
 
     - `scan(get, pending)`: the rows that no single fact closes; adds what single facts leave undecided;
-    - `test(values, at, readings, live, pending)`: the answer from there on, under one reading of every axis;
+    - `test(values, at, readings, live, pending, walks)`: the answer from there on, under one reading of every
+      axis; `walks` are those on these facts, if there are any;
     - `decided(values, at)`: both, where no row that is left depends on a reading;
     - `lifted(able)`: the questions that exceptions lift.
     """
@@ -51,7 +52,7 @@ class Passes:
         scan = [*self.scanning([self.table(path, parts) for path, parts in of_path.items()], names)]
         texts = {
             "scan(g, pending)": [*scan, "return live"],
-            "test(V, at, R, live, pending)": test,
+            "test(V, at, R, live, pending, walks=None)": test,
             "decided(V, at)": [
                 "pending = []",
                 "live = scan(V.get, pending)",
@@ -138,7 +139,7 @@ class Passes:
         yield f"    certain &= ~(soft | {self.lifting()})"
         yield f"    rest &= ~(soft & {rows.flags})"
         yield "rest ^= certain"
-        yield "if rest: return engine.unsettled(V, at, R, pending, live, soft, lifted, certain, rest)"
+        yield "if rest: return engine.unsettled(V, at, R, walks, pending, live, soft, lifted, certain, rest)"
         yield f"if certain: outcome = 'prohibited' if certain & {rows.prohibitions} else 'license_required'"
         yield "else: outcome = engine.permitted(live, lifted, soft)"
         yield "return Answer("

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from carnet.engine.codegen import Bits, Source
 from carnet.engine.ground import declared, ground, inner
+from carnet.engine.shared import Shared, inside
 from carnet.model.determination import Outcome
 from carnet.model.errors import Problem, RulesError
 from carnet.rules import blocks, tree
@@ -35,7 +36,8 @@ class Lifting(Struct, frozen=True):
 
 
 class Instance(Struct, frozen=True):
-    """One question. `gates` are numbers in `Program.gates`; `reasons` say what may lift a requirement."""
+    """One question. `gates` are numbers in `Program.gates`, `applies` is `when` behind them; `reasons` say
+    what may lift a requirement, `review` which policy an application is reviewed under, and when."""
 
     key: str
     kind: str
@@ -43,7 +45,9 @@ class Instance(Struct, frozen=True):
     act: int | None
     gates: tuple[int, ...]
     when: tree.Tree
+    applies: tree.Tree
     reasons: tuple[tuple[str, tuple[Lifting, ...]], ...] = ()
+    review: tuple[tuple[str, tree.Tree], ...] = ()
 
     def question(self, reason: str | None) -> str:
         """The key of the answer for a reason, or for the whole."""
@@ -67,6 +71,16 @@ class Instance(Struct, frozen=True):
         yield from (lifting.whole for _, found in self.reasons for lifting in found)
 
 
+class Question(Struct, frozen=True):
+    """An instance for one of its reasons, or for the whole. `stands` is the condition of its being open."""
+
+    key: str
+    instance: Instance
+    reason: str | None
+    able: tuple[Lifting, ...]
+    stands: tree.Tree
+
+
 class Presumed(Struct, frozen=True):
     """A term with a presumption, and the conditions of the flags that defeat it."""
 
@@ -81,11 +95,14 @@ class Program:
     def __init__(self, slice_: Slice) -> None:
         self.slice = slice_
         self.bits = Bits()
+        self.shared = Shared()
         self.read: dict[int, tuple[tree.Tree, frozenset[str]]] = {}
         self.axes: dict[int, tuple[tree.Tree, frozenset[str]]] = {}
         self.grounds: dict[tuple[int, int | None], tree.Tree] = {}
         self.liftings: dict[tuple[str, int], Lifting] = {}
-        self.inner: dict[str, tree.Tree] = {name: inner(name, slice_) for name in slice_.definitions}
+        self.inner: dict[str, tree.Tree] = {
+            name: self.shared(inner(name, slice_)) for name in slice_.definitions
+        }
         self.presumed = self.presumptions()
         numbers = {entry.path: number for number, entry in enumerate(self.presumed)}
         self.source = Source(slice_.lists, numbers, self.bits, self.inner)
@@ -93,9 +110,17 @@ class Program:
         self.gate_of: dict[int, tuple[int, int]] = {}
         for stage in slice_.acts:
             self.gate_of[stage.number] = (len(self.gates), len(self.gates) + 1)
-            self.gates += [ground(stage.subject, slice_), ground(stage.happens, slice_)]
+            self.gates += map(self.shared, (ground(stage.subject, slice_), ground(stage.happens, slice_)))
+        self.acts = [
+            self.shared(tree.And((self.gates[subject], self.gates[happens])))
+            for subject, happens in self.gate_of.values()
+        ]
+        """By act: its gates as one."""
         self.instances = [*self.rules(), *self.gaps(), *self.flags()]
+        self.questions = [*self.asked()]
         self.gate_axes = self.axes_of(self.gates)
+        self.depends = self.depending()
+        """By the identity of a shared condition: the axes that it depends on, if there are any."""
 
     @cached_property
     def durations(self) -> list[tree.Elapsed]:
@@ -116,7 +141,7 @@ class Program:
                 spec.path,
                 spec.presumption.value,
                 tuple(
-                    ground(flag.when, self.slice)
+                    self.shared(ground(flag.when, self.slice))
                     for flag in self.slice.flags
                     if spec.path in flag.block.defeats
                 ),
@@ -164,6 +189,21 @@ class Program:
         found = frozenset[str]().union(*(self.axes_in(node) for node in trees))
         if self.presumes(trees):
             found |= frozenset().union(*(self.axes_in(f) for entry in self.presumed for f in entry.flags))
+        return found
+
+    def depending(self) -> dict[int, frozenset[str]]:
+        """The axes of every shared condition that has some: of a whole those of its parts, of which each was
+        looked at before it."""
+        found: dict[int, frozenset[str]] = {}
+        for node in self.shared.all():
+            axes: set[str] = {node.axis} if isinstance(node, tree.Reading) else set()
+            parts = inside(node)
+            for part in parts:
+                axes |= found.get(id(part), frozenset())
+            if not parts:
+                axes |= self.axes_of([node])
+            if axes:
+                found[id(node)] = frozenset(axes)
         return found
 
     def axes_in(self, node: tree.Tree) -> frozenset[str]:
@@ -219,24 +259,41 @@ class Program:
                 node = self.grounded(resolved.when, act)
                 if node == tree.FALSE:
                     continue
-                kind = "open" if isinstance(rule, blocks.Requirement) else "prohibition"
-                number = stage.number if stage else None
                 yield Instance(
-                    f"{rule.id}{suffix}",
-                    kind,
-                    rule,
-                    number,
-                    gates,
-                    node,
-                    reasons,
+                    key=f"{rule.id}{suffix}",
+                    kind="open" if isinstance(rule, blocks.Requirement) else "prohibition",
+                    block=rule,
+                    act=stage.number if stage else None,
+                    gates=gates,
+                    when=node,
+                    applies=self.applies(gates, node),
+                    reasons=reasons,
+                    review=tuple(
+                        (policy.policy, self.grounded(policy.when, act))
+                        for policy in (rule.review if isinstance(rule, blocks.Requirement) else ())
+                    ),
                 )
+
+    def applies(self, gates: tuple[int, ...], when: tree.Tree) -> tree.Tree:
+        """A condition behind its gates."""
+        return self.shared(tree.And((*(self.gates[number] for number in gates), when)))
+
+    def asked(self) -> Iterator[Question]:
+        """Every instance for each of its reasons."""
+        for instance in self.instances:
+            for reason, able in instance.reasons or ((None, ()),):
+                stands = instance.applies
+                if able:
+                    lifted = tree.Or(tuple(lifting.whole for lifting in able))
+                    stands = self.shared(tree.And((stands, tree.Not(lifted))))
+                yield Question(instance.question(reason), instance, reason, able, stands)
 
     def grounded(self, node: tree.Tree, act: blocks.Act | None) -> tree.Tree:
         """A condition of the slice for an act; one that does not speak of the act is the same for all."""
         key = (id(node), id(act) if tree.speaks_of(node, "act") else None)
         found = self.grounds.get(key)
         if found is None:
-            found = self.grounds[key] = ground(node, self.slice, act)
+            found = self.grounds[key] = self.shared(ground(node, self.slice, act))
         return found
 
     def lifting(
@@ -251,7 +308,7 @@ class Program:
         if found is None:
             condition = self.grounded(exception.when, act)
             against = tuple((bar.block, self.grounded(bar.when, act)) for bar in barring)
-            both = tree.And((condition, *(tree.Not(part) for _, part in against)))
+            both = self.shared(tree.And((condition, *(tree.Not(part) for _, part in against))))
             found = self.liftings[key] = Lifting(exception.block, condition, against, both)
         return found
 
@@ -259,7 +316,9 @@ class Program:
         for stage in self.slice.acts:
             if not stage.covered:
                 gates = self.gate_of[stage.number]
-                yield Instance(f"gap@{stage.number}", "gap", None, stage.number, gates, tree.Open("unclear"))
+                unclear = self.shared(tree.Open("unclear"))
+                applies = self.applies(gates, unclear)
+                yield Instance(f"gap@{stage.number}", "gap", None, stage.number, gates, unclear, applies)
 
     def flags(self) -> Iterator[Instance]:
         for resolved in self.slice.flags:
@@ -267,12 +326,12 @@ class Program:
             if flag.defeats:
                 continue
             for suffix, stage, gates in self.placed(flag, tree.speaks_of(flag.when, "act")):
-                node = ground(resolved.when, self.slice, stage.act if stage else None)
+                node = self.shared(ground(resolved.when, self.slice, stage.act if stage else None))
                 slow = of_unknowns(node)
                 kind = "walked_flag" if slow else "open_flag" if flag.open_when_unknown else "flag"
-                yield Instance(
-                    f"flag:{flag.id}{suffix}", kind, flag, stage.number if stage else None, gates, node
-                )
+                number = stage.number if stage else None
+                applies = self.applies(gates, node)
+                yield Instance(f"flag:{flag.id}{suffix}", kind, flag, number, gates, node, applies)
 
     def sets(self, members: tree.Members) -> list[frozenset[str]]:
         if isinstance(members, tree.Literals):

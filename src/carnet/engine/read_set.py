@@ -40,7 +40,7 @@ def read_set(
     slice_, program = engine.slice, engine.program
     item = {path: value for path, value in values.items() if path.startswith("item.") or path == EVENT}
     paths, lists, words = {EVENT}, set[str](), set[str]()
-    for node in _open(engine, Walk(item, at, {}, slice_.lists, program.inner, {})):
+    for node in _open(engine, Walk(item, at, {}, slice_.lists, program.inner, {}, program.depends)):
         paths |= program.paths(node)
         for part in _parts(node, program.inner):
             match part:
@@ -69,7 +69,7 @@ def _open(engine: Compiled, walk: Walk) -> Iterator[tree.Tree]:
     program = engine.program
     nodes = list(program.gates)
     for instance in program.instances:
-        if not engine.walked(instance, walk).false:
+        if not walk.read(instance.applies).false:
             nodes += instance.trees(program.gates)
     yield from nodes
     if program.presumes(nodes):

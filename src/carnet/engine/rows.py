@@ -4,6 +4,7 @@ conjunction. Which rows the facts leave is found in `carnet.engine.passes`, and 
 in `carnet.engine.compiled`."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from itertools import chain
 from typing import NamedTuple, TypeVar
 
@@ -16,13 +17,13 @@ V = TypeVar("V")
 
 
 class Row(NamedTuple):
-    """A question with the place of its bit."""
+    """A question with the place of its bit. `stands` is the condition of its being open."""
 
     key: str
     kind: str
     bit: int
     instance: Instance
-    reason: str | None
+    stands: tree.Tree
 
 
 class Conjunct(NamedTuple):
@@ -92,22 +93,14 @@ class Rows:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        asked = sorted(
-            (
-                (instance.question(reason), instance, reason, able)
-                for instance in program.instances
-                for reason, able in instance.reasons or ((None, ()),)
-            ),
-            key=lambda question: question[0],
-            reverse=True,
-        )
-        named = [[(each.exception.class_, each.whole) for each in able] for _, _, _, able in asked]
+        asked = sorted(program.questions, key=lambda question: question.key, reverse=True)
+        named = [[(each.exception.class_, each.whole) for each in question.able] for question in asked]
         able = numbered(chain.from_iterable(named), 0)
         subjects = numbered(program.gates[::2], len(able))
         acts = range(len(able) + len(subjects), len(able) + len(subjects) + len(program.slice.acts))
         self.rows = [
-            Row(key, instance.kind, 1 << number, instance, reason)
-            for number, (key, instance, reason, _) in enumerate(asked, acts.stop)
+            Row(question.key, question.instance.kind, 1 << number, question.instance, question.stands)
+            for number, question in enumerate(asked, acts.stop)
         ]
         self.exceptions, self.subjects = sum(able.values()), sum(subjects.values())
         self.acts = sum(1 << number for number in acts)
@@ -201,9 +194,15 @@ class Rows:
                 found |= of
         return found
 
-    def of_other_acts(self, act: int) -> int:
-        """The questions that are read for another act only."""
-        return sum(row.bit for row in self.rows if row.instance.act not in (None, act))
+    @cached_property
+    def of_act(self) -> dict[int, int]:
+        """By act: all rows but the questions that are read for another act only."""
+        own = dict.fromkeys((stage.number for stage in self.program.slice.acts), 0)
+        for row in self.rows:
+            if row.instance.act is not None:
+                own[row.instance.act] |= row.bit
+        every = sum(own.values())
+        return {act: self.all & ~(every ^ questions) for act, questions in own.items()}
 
     def keys(self, questions: int) -> tuple[str, ...]:
         """Their keys, in order."""

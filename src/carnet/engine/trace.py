@@ -2,7 +2,7 @@
 decided it. Slow beside the generated code; used where that leaves something open, and for findings."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import NamedTuple
 
 from carnet.engine.ground import ACT, PARTY, declared
@@ -12,6 +12,8 @@ from carnet.rules import tree
 from carnet.rules.slices import ResolvedList
 
 RESOLVED = "exporter.resolved_red_flags"
+UNTRANSLATABLE = tree.Open("untranslatable")
+"""Stands for a definition that is not in force."""
 
 
 class Rails(NamedTuple):
@@ -26,6 +28,9 @@ class Rails(NamedTuple):
     humans: frozenset[str]
     facts: frozenset[str]
 
+
+Presumption = tuple[str | bool, Mapping[str, str] | None]
+"""A presumed value and, if red flags defeat it, what these hang on."""
 
 NOTHING: Mapping[str, str] = {}
 NONE: frozenset[str] = frozenset()
@@ -57,37 +62,57 @@ def _union(parts: Iterable[Rails]) -> tuple[dict[str, str], frozenset[str], froz
     return asks, frozenset(humans), frozenset(facts)
 
 
-def conjunction(parts: list[Rails]) -> Rails:
-    against = [part for part in parts if part.false]
-    if against:
-        return sure(False, *against[0].facts)
+def conjunction(given: Iterable[Rails]) -> Rails:
+    """All of them, read up to the first that is false."""
+    parts: list[Rails] = []
+    for part in given:
+        if part.false:
+            return sure(False, *part.facts)
+        parts.append(part)
     asks, humans, facts = _union(parts)
     true = all(part.true for part in parts)
     may_true, may_false = all(p.may_true for p in parts), any(p.may_false for p in parts)
     return Rails(true, False, may_true, may_false, asks, NONE if true else humans, facts)
 
 
-def disjunction(parts: list[Rails]) -> Rails:
-    for part in parts:
+def disjunction(given: Iterable[Rails]) -> Rails:
+    """One of them, read up to the first that is true and hangs on nothing."""
+    parts: list[Rails] = []
+    for part in given:
         if part.true and not part.asks:
             return sure(True, *part.facts)
+        parts.append(part)
     asks, humans, facts = _union(parts)
     true, false = any(part.true for part in parts), all(part.false for part in parts)
     may_true, may_false = any(p.may_true for p in parts), all(p.may_false for p in parts)
     return Rails(true, false, may_true, may_false, asks, NONE if true or false else humans, facts)
 
 
-class Walk(NamedTuple):
+class Walk:
     """What a condition is read against. `presumed` gives a declared path its presumed value and, if a red
-    flag defeats it, the asks of that flag; `party` is the one at hand inside a group."""
+    flag defeats it, the asks of that flag; `party` is the one at hand inside a group.
 
-    values: Values
-    at: dt.datetime
-    readings: Mapping[str, str]
-    lists: Mapping[str, ResolvedList]
-    inner: Mapping[str, tree.Tree]
-    presumed: Mapping[str, tuple[str | bool, Mapping[str, str] | None]]
-    party: tuple[str, Mapping[str, Known]] | None = None
+    A condition is read once: what was found is kept by its identity, in `free` if the condition is not among
+    those that `depend` on readings. `free` may be shared by walks that differ in nothing but readings.
+    """
+
+    def __init__(
+        self,
+        values: Values,
+        at: dt.datetime,
+        readings: Mapping[str, str],
+        lists: Mapping[str, ResolvedList],
+        inner: Mapping[str, tree.Tree],
+        presumed: Mapping[str, Presumption],
+        depends: Container[int],
+        free: dict[int, Rails] | None = None,
+        party: tuple[str, Mapping[str, Known]] | None = None,
+    ) -> None:
+        self.values, self.at, self.readings = values, at, readings
+        self.lists, self.inner, self.presumed, self.party = lists, inner, presumed, party
+        self.depends = depends
+        self.free: dict[int, Rails] = {} if free is None else free
+        self.bound: dict[int, Rails] = {}
 
     def fact(self, value: tree.Value) -> tuple[str, Known]:
         if isinstance(value, tree.MostRecent):
@@ -105,7 +130,7 @@ class Walk(NamedTuple):
             return path, presumption[0] if presumption[1] is None else Unknown("red_flag")
         return path, found
 
-    def presumption(self, term: tree.Term) -> tuple[str | bool, Mapping[str, str] | None] | None:
+    def presumption(self, term: tree.Term) -> Presumption | None:
         return next((self.presumed[path] for path in declared(term) if path in self.presumed), None)
 
     def unknown(self, of: tree.Value, path: str, value: Unknown) -> Rails:
@@ -129,7 +154,16 @@ class Walk(NamedTuple):
         return human("unclear") if value in found.maybe else sure(value in found.members)
 
     def read(self, node: tree.Tree) -> Rails:
-        """The truth of a grounded condition."""
+        """The truth of a grounded condition of the slice."""
+        key = id(node)
+        kept = self.bound if key in self.depends else self.free
+        found = kept.get(key)
+        if found is None:
+            found = kept[key] = self.evaluated(node)
+        return found
+
+    def evaluated(self, node: tree.Tree) -> Rails:
+        """The truth of a condition that was not read before."""
         match node:
             case tree.Const(value):
                 return sure(value)
@@ -138,9 +172,9 @@ class Walk(NamedTuple):
             case tree.Not(part):
                 return negated(self.read(part))
             case tree.And(parts):
-                return conjunction([self.read(part) for part in parts])
+                return conjunction(map(self.read, parts))
             case tree.Or(parts):
-                return disjunction([self.read(part) for part in parts])
+                return disjunction(map(self.read, parts))
             case tree.Reading(axis, values):
                 chosen = dict(values).get(self.readings.get(axis, ""))
                 return human("unclear") if chosen is None else self.read(chosen)
@@ -250,8 +284,18 @@ class Walk(NamedTuple):
         return disjunction(parts) if node.quantifier == "any" else conjunction(parts)
 
     def party_at(self, node: tree.Parties, path: str, facts: Mapping[str, Known]) -> Rails:
-        inside = self.inner.get(node.definition, tree.Open("untranslatable"))
-        return self._replace(party=(path, facts)).read(inside)
+        inside = self.inner.get(node.definition, UNTRANSLATABLE)
+        own = Walk(
+            self.values,
+            self.at,
+            self.readings,
+            self.lists,
+            self.inner,
+            self.presumed,
+            self.depends,
+            party=(path, facts),
+        )
+        return own.read(inside)
 
     def others(self, node: tree.Parties, path: str, cause: Cause) -> Rails:
         """Members that nobody has named: the group is open, and what the definition reads beside it."""
