@@ -13,16 +13,18 @@ sys.path.remove(BENCH)
 
 
 @pytest.mark.real
-def test_every_use_is_served_under_a_grant_and_an_inquiry_under_none(tmp_path):
+def test_a_new_subject_is_recorded_a_later_use_is_under_a_grant_and_an_inquiry_under_none(tmp_path):
     with over_http.carnet(tmp_path) as clients:
 
         def ask(name, number):
             return clients.ask(clients.ways[0], *over_http.determined(name, "run")(number))
 
-        uses = [ask(name, number) for name in ("new subject", "known subject") for number in (1, 9)]
-        assert {each["action"] for each in uses} == {"serve"}
-        assert [each["grant"] for each in uses] == [each["id"] for each in uses]
-        assert len({each["id"] for each in uses}) == 4
+        new = [ask("new subject", number) for number in (1, 9)]
+        assert [(each["action"], each["given"]) for each in new] == [("serve", "now")] * 2
+        assert len({each["id"] for each in new}) == 2
+        first, *later = [ask("under a grant", number) for number in (1, 9, 17)]
+        assert first["given"] == "now"
+        assert later == [first | {"given": "before"}] * 2
         inquiry = ask("inquiry", 1)
         assert (inquiry["action"], inquiry["grant"]) == ("serve", None)
 

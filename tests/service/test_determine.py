@@ -3,6 +3,7 @@
 import datetime as dt
 from concurrent.futures import Future
 
+import msgspec
 import pytest
 
 from carnet.engine.decide import decide
@@ -11,7 +12,9 @@ from carnet.model.errors import InputError, Unavailable
 from carnet.model.recorded import recorded
 from carnet.service import grants
 from carnet.service.grants import Selector
+from carnet.service.node import Node
 from carnet.store.policies import default_policy
+from carnet.store.shelves import load_rulebook
 from carnet.store.vault_parts import committed
 
 CITIZEN = {"id": "zoe.example", "us_status": "citizen"}
@@ -95,6 +98,68 @@ def test_a_second_use_is_counted_and_a_use_by_somebody_else_is_not(node, asked):
     assert node.grants.flush() == []
 
 
+def test_a_later_use_gets_the_answer_of_the_record_and_is_told_that_it_is_under_a_grant(node, asked):
+    found, receipt = determined(node, asked(**CITIZEN))
+    met = node.determiner.use("t1", asked(**CITIZEN)).answer
+    assert met.receipt.result(0) == receipt
+    assert (found.given, met.determined.given) == ("now", "before")
+    assert msgspec.structs.replace(met.determined, given="now") == found
+
+
+def test_an_inquiry_and_whoever_is_not_named_meet_no_grant(node, asked):
+    determined(node, asked(**CITIZEN))
+    assert node.determiner.use("t1", asked(purpose="inquiry", **CITIZEN)) is None
+    nameless, _ = determined(node, asked(us_status="citizen"))
+    assert nameless.given == "now"
+    assert node.determiner.use("t1", asked(us_status="citizen")) is None
+
+
+LETTER = """+++
+format = 1
+title = "An invented letter"
+source = "Invented"
+dated = 2026-01-01
+verified = 2026-01-01
++++
+
+```toml requirement
+id = "us.letter.pledge"
+cite = "letter, 1"
+from = 2026-01-01
+gate = "own"
+binds = ["anthropic"]
+reasons = ["notice"]
+lifted_by = ["pledge", "authorization"]
+review = "none stated"
+when = 'item.product == "anthropic/atlas-3" and recipient.us_status == "citizen"'
+```
+
+```toml exception
+id = "us.letter.pledged"
+cite = "letter, 2"
+from = 2026-01-01
+class = "authorization"
+path = "pledge"
+lifts = [{ requirement = "us.letter.pledge" }]
+when = 'item.product == "anthropic/atlas-3"'
+tasks = [{ due = "before", key = "pledge", cite = "letter, 2" }]
+```
+"""
+
+
+def test_a_task_that_was_done_for_the_grant_has_to_be_done_for_the_use(tmp_path, hands, asked):
+    file = tmp_path / "law" / "us" / "letters" / "pledge.md"
+    file.parent.mkdir(parents=True)
+    file.write_text(LETTER)
+    with Node(tmp_path / "data", load_rulebook(tmp_path / "law"), default_policy(), hands.clock()) as node:
+        without = asked("anthropic/atlas-3", **CITIZEN)
+        pledged = msgspec.structs.replace(without, done=("pledge",))
+        assert determined(node, without)[0].tasks == ("pledge",)
+        assert determined(node, pledged)[0].action == "serve"
+        assert node.determiner.use("t1", pledged) is not None
+        assert node.determiner.use("t1", without) is None
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -148,8 +213,6 @@ def test_a_grant_that_is_revoked_before_it_is_durable_never_counts(node, asked):
 
 
 def test_a_new_policy_is_a_new_epoch_and_ends_every_grant(node, asked, rulebook):
-    import msgspec
-
     determined(node, asked(**CITIZEN))
     policy = msgspec.structs.replace(default_policy(), name="other")
     assert node.enter(rulebook, policy) == 2

@@ -142,7 +142,7 @@ class Failed(Struct, frozen=True, kw_only=True):
 
 class Reasons(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is told beside a decision: the id of its record, the legal answer, what the door does and why (a
-    key of the catalogue), which facts would help; or the `error`."""
+    key of the catalogue), which facts would help, the grant and when it was given; or the `error`."""
 
     record: str | None = None
     outcome: str | None = None
@@ -155,6 +155,7 @@ class Reasons(Struct, frozen=True, kw_only=True, omit_defaults=True):
     fallback: str | None = None
     grant: str | None = None
     until: str | None = None
+    given: str | None = None
     error: Failed | None = None
 
 
@@ -198,6 +199,8 @@ class Found(Protocol):
     def grant(self) -> str | None: ...
     @property
     def until(self) -> str | None: ...
+    @property
+    def given(self) -> str | None: ...
 
 
 def parts_of(all_: Evaluations) -> tuple[PartOfEvaluation, ...]:
@@ -286,6 +289,7 @@ def evaluated(found: Found, purpose: Purpose) -> Evaluated:
             fallback=found.fallback,
             grant=found.grant,
             until=found.until,
+            given=found.given,
         ),
     )
 

@@ -72,7 +72,7 @@ class Determiner:
         if serves:
             subject = self._recorder.subject(tenant, transaction)
             grant = GrantRow(
-                key=self._recorder.grant_key(tenant, subject, seen, about),
+                key=self._recorder.grant_key(tenant, subject, seen, about, request.done),
                 subject=subject,
                 item=plain(transaction.item.product) or "",
                 epoch=law.epoch,
@@ -89,6 +89,7 @@ class Determiner:
             grant=None if grant is None else id_,
             until=None if grant is None else grant.until,
             epoch=law.epoch,
+            given=None if grant is None else "now",
         )
         decided = Decided(
             tenant=tenant,
@@ -102,23 +103,26 @@ class Determiner:
             now=now,
         )
         kept = None if answered is None else answered.answered(found)
-        receipt = self._log.submit(self._recorder.entry(id_, decided, grant, kept))
+        pending = Pending(found, self._log.submit(self._recorder.entry(id_, decided, grant, kept)))
         if grant is not None:
-            self.grants.expect(tenant, grant, id_, receipt)
-        return Pending(found, receipt)
+            self.grants.expect(tenant, grant, pending)
+        return pending
 
     def use(self, tenant: str, request: Request) -> Grant | None:
-        """The grant that covers this use, counted; None if it has to be determined: also while nothing can be
-        recorded, since then it could not be counted. Raises as `determine`."""
-        if self._log.trouble is not None or self._forbids() is not None:
+        """The grant that covers this use, counted; None if it has to be determined: an inquiry has to be, and
+        a use by whoever is not named, who may be somebody else; and each while nothing can be recorded, since
+        then it could not be counted. Raises as `determine`; `request` was checked when it was read."""
+        if request.purpose != "use" or self._log.trouble is not None or self._forbids() is not None:
             return None
         law, now = self.law, self._clock.read()
         at = self._instant(request, now)
         transaction = gathered(request.transaction, self._source, tenant=tenant, known=now.early)
         seen = law.view(transaction, at, now.wall)
         about = law.about(seen.values, at, now.wall)
+        if not about.controlled or plain(transaction.recipient.id) is None:
+            return None
         subject = self._recorder.subject(tenant, transaction)
-        key = self._recorder.grant_key(tenant, subject, seen, about)
+        key = self._recorder.grant_key(tenant, subject, seen, about, request.done)
         return self.grants.use(tenant, key, law.epoch, now)
 
     def _refuse_controlled(self, transaction: Transaction, now: Instants) -> None:

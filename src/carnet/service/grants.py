@@ -26,6 +26,7 @@ from carnet.model.leaf import (
 )
 from carnet.model.time import instant
 from carnet.service.clock import Clock, Instants
+from carnet.service.request import Pending
 from carnet.store.protocols import Entry, GrantRow, Log, Receipt
 from carnet.store.sqlite.log import SqliteLog
 
@@ -48,12 +49,13 @@ class Selector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return hashlib.sha256(f"{self.subject}\n{self.item}".encode()).hexdigest()
 
 
-class Grant(Struct, frozen=True):
-    """A grant by the id of its record."""
+class Grant(Struct, frozen=True, eq=False):
+    """A grant by the id of its record, and what is answered to a use that meets it."""
 
     tenant: str
     id: str
     row: GrantRow
+    answer: Pending
 
     def over(self, now: Instants) -> bool:
         """Whether its time is over, by the stricter clock."""
@@ -75,10 +77,10 @@ class Grants:
     def __len__(self) -> int:
         return len(self._held)
 
-    def expect(self, tenant: str, row: GrantRow, id_: str, receipt: "Future[Receipt]") -> None:
+    def expect(self, tenant: str, row: GrantRow, pending: Pending) -> None:
         """A grant that counts once its record is durable, and never if it does not get so or is revoked
         before."""
-        grant = Grant(tenant, id_, row)
+        grant = Grant(tenant, pending.determined.id, row, pending.again())
         with self._lock:
             self._gave = True
             self._expected.add(grant)
@@ -90,7 +92,7 @@ class Grants:
                     self._held[tenant, row.key] = grant
                 self._expected.discard(grant)
 
-        receipt.add_done_callback(given)
+        pending.receipt.add_done_callback(given)
 
     def use(self, tenant: str, key: str, epoch: int, now: Instants) -> Grant | None:
         """The grant that a use meets, counted. None if there is none, if it is over, or while the clock is

@@ -61,14 +61,16 @@ class Recorder:
         """The pseudonym of the recipient; of nobody in particular if the transaction names none."""
         return pseudonym(self._index, tenant, plain(transaction.recipient.id) or "")
 
-    def grant_key(self, tenant: str, subject: str, seen: View, about: About) -> str:
+    def grant_key(self, tenant: str, subject: str, seen: View, about: About, done: tuple[str, ...]) -> str:
         """What a use has to meet: a keyed digest of tenant, subject and every fact that the rules can read
-        for the item and event, item and event themselves included (design, section 1)."""
+        for the item and event, item and event themselves included (design, section 1), and of the tasks that
+        are said to be done: without them nobody may be served."""
         paths = {*about.reads.paths, *(path for path in seen.values if path.startswith("item."))}
         parts = (
             tenant.encode(),
             subject.encode(),
             *(facts_read(one, paths) for one in (seen.values, seen.stated)),
+            *(task.encode() for task in sorted({*done})),
         )
         whole = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return hmac.digest(self._index, b"carnet grant 1" + whole, hashlib.sha256).hex()

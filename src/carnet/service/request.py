@@ -2,9 +2,10 @@
 whoever calls it. How it is written over HTTP is in `carnet.web`."""
 
 from concurrent.futures import Future
+from typing import Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from carnet.model.determination import RecordedDetermination
 from carnet.model.leaf import Purpose
@@ -26,7 +27,8 @@ class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class Determined(Struct, frozen=True, kw_only=True):
     """What is answered: the legal answer in the form that may be kept, and what the door does. `grant` is the
-    id of the grant, given now or found; it ends at `until` at the latest, or with the epoch."""
+    id of the grant; it ends at `until` at the latest, or with the epoch. `given` is `now` if the request gave
+    it, `before` if the use met it: then all the rest is the answer of then, and the use is counted."""
 
     id: str
     determination: RecordedDetermination
@@ -38,6 +40,7 @@ class Determined(Struct, frozen=True, kw_only=True):
     grant: str | None
     until: str | None
     epoch: int
+    given: Literal["now", "before"] | None = None
 
 
 class Pending(Struct, frozen=True):
@@ -45,6 +48,10 @@ class Pending(Struct, frozen=True):
 
     determined: Determined
     receipt: "Future[Receipt]"
+
+    def again(self) -> "Pending":
+        """The answer to a later use under the grant that this one gave."""
+        return Pending(structs.replace(self.determined, given="before"), self.receipt)
 
 
 class Idempotent(Struct, frozen=True):

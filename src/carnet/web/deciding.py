@@ -1,6 +1,6 @@
 """Determine, and answer only once the record is durable: within a deadline, once for each idempotency key,
-several at a time. How it is decided and recorded is in `carnet.service`; the forms of requests and answers
-are in the handlers beside.
+several at a time; a use that meets a grant has its record already. How it is decided and recorded is in
+`carnet.service`; the forms of requests and answers are in the handlers beside.
 """
 
 import asyncio
@@ -100,7 +100,7 @@ async def tried(
 async def decided(
     serving: Serving, tenant: str, request: Request, to: Idempotent | None, seconds: float | None = None
 ) -> Done:
-    """Determine, and wait until the record is durable.
+    """Determine, or find the grant that a use meets, and wait until the record is durable.
 
     Raises `Stop` for a request that can't be decided and when the time is over; `Unavailable` if it could not
     be recorded.
@@ -158,9 +158,12 @@ async def _recorded(serving: Serving, deciding: "Future[Pending]") -> Done:
     except Malformed:  # what a log takes is known to it alone
         raise Stop(UNUSABLE, "`transaction`: it says too much for one record, split it up") from None
     found = pending.determined
-    serving.metrics.determined.labels(
-        found.determination.outcome, found.action, str(found.controlled).lower()
-    ).inc()
+    if found.given == "before":
+        serving.metrics.uses.inc()
+    else:
+        serving.metrics.determined.labels(
+            found.determination.outcome, found.action, str(found.controlled).lower()
+        ).inc()
     outcome.set(found.determination.outcome)
     return Done(found, serving.archives.own.number, receipt.index)
 
@@ -189,8 +192,12 @@ def _determine_and_release(serving: Serving, tenant: str, request: Request, to: 
 
 
 def _determine(serving: Serving, tenant: str, request: Request, to: Idempotent | None) -> Pending:
+    """What a grant that the use meets has answered, else a new determination; always a new one for an
+    idempotency key, since that is kept beside its own record."""
+    determiner = serving.node.determiner
     try:
-        return serving.node.determiner.determine(tenant, request, to)
+        met = determiner.use(tenant, request) if to is None else None
+        return met.answer if met is not None else determiner.determine(tenant, request, to)
     except InputError:
         raise _refusal(serving.node, tenant, request) from None
 

@@ -67,6 +67,11 @@ class Metrics:
             ["outcome", "action", "controlled"],
             registry=self._registry,
         )
+        self.uses = Counter(
+            "carnet_uses",
+            "Uses that were answered under a grant that was given before.",
+            registry=self._registry,
+        )
         self.problems = Counter(
             "carnet_problems", "What was not answered, by type of problem.", ["type"], registry=self._registry
         )

@@ -73,7 +73,8 @@ ENDPOINTS: Final = (
         name="determine",
         method="POST",
         path="/v1/determinations",
-        about="Determine one transaction. The answer leaves once its record is durable.",
+        about="Determine one transaction. The answer leaves once its record is durable; a use that meets a "
+        "grant gets that of the record that gave it.",
         role="decide",
         body=Request,
         answer=Determined,
