@@ -4,6 +4,7 @@ bench/results.
     python -m tests.nightly                    everything
     python -m tests.nightly --only differential,mutation --pairs 100000
 
+Parts that are run by themselves join the report of the same commit and seed.
 Parts: differential (the fast engine against the specification), asks (brute force over what is unknown),
 planted (bugs written on purpose), mutation (bugs written by rule), faults (real processes that are killed,
 disks that fail, clocks that jump: see tests/faults). Exit code 1 if one of them finds any.
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 from tests.faults import counts
@@ -239,6 +241,18 @@ def changed() -> bool:
     return found.returncode != 0
 
 
+def joined(report: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The report with the other parts of one that is there already, of the same commit and seed."""
+    if report["changed"] or not path.exists():
+        return report
+    before = json.loads(path.read_text("utf-8"))
+    if before["changed"] or before["seed"] != report["seed"]:
+        return report
+    both = before["parts"] | report["parts"]
+    parts = {name: both[name] for name in PARTS if name in both}
+    return report | {"parts": parts, "seconds": sum(part["seconds"] for part in parts.values())}
+
+
 def table(report: dict[str, object]) -> str:
     """The report for a reader."""
     parts = report["parts"]
@@ -307,7 +321,7 @@ def main() -> int:
             print(
                 f"{name}: {'ok' if parts[name]['ok'] else 'FAILED'} in {parts[name]['seconds']} s", flush=True
             )
-    report: dict[str, object] = {
+    report: dict[str, Any] = {
         "format": 1,
         "date": started.isoformat(timespec="seconds"),
         "commit": commit(),
@@ -320,6 +334,7 @@ def main() -> int:
     }
     given.out.mkdir(parents=True, exist_ok=True)
     path = given.out / f"nightly-{started.date().isoformat()}-{report['commit']}"
+    report = joined(report, path.with_suffix(".json"))
     path.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
     path.with_suffix(".md").write_text(table(report), "utf-8")
     print(table(report))

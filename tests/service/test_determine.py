@@ -269,8 +269,8 @@ def test_the_grants_of_a_node_that_was_killed_are_over_at_the_next_start(opened,
         node.grants.stop = list  # as if it had no time to
     hands.go(60)
     with opened() as node:
-        assert leaf_number(node, 1).why == "found"
         assert determined(node, asked("anthropic/claude-opus-4-8"))[1].index == 2
+        assert leaf_number(node, 1).why == "found"
     with opened() as node:
         assert determined(node, asked("anthropic/claude-opus-4-8"))[1].index == 3
 

@@ -74,7 +74,7 @@ class Compiled:
 
     def over_readings(self, values: Values, at: dt.datetime, live: int, pending: list[Pending]) -> Answer:
         """The answer under all readings, from the rows that no single fact closes."""
-        readings, walks = combinations(self.slice, self.axes(live)), Walks(self, values, at)
+        readings, walks = combinations(self.slice, self.axes(live)), self.walks(values, at)
         soles = [self.test(values, at, reading, live, pending.copy(), walks) for reading in readings]
         outcomes = [sole.outcome for sole in soles]
         outcome = joined_outcomes(outcomes)
@@ -94,10 +94,8 @@ class Compiled:
 
     def unsettled(
         self,
-        values: Values,
-        at: dt.datetime,
         readings: Mapping[str, str],
-        walks: "Walks | None",
+        walks: "Walks",
         pending: list[Pending],
         live: int,
         soft: int,
@@ -108,7 +106,6 @@ class Compiled:
         """The answer under one reading of every axis where questions are left that may be open, `rest`. The
         rows `soft` are undecided; `pending` says on what."""
         rows = self.rows
-        walks = walks or Walks(self, values, at)
         rest, mask = self.walked_flags(rest, walks, readings)
         still: tuple[str, ...] = ()
         outcome: Outcome
@@ -184,13 +181,17 @@ class Compiled:
     def presumptions(self, values: Values, at: dt.datetime, readings: Mapping[str, str]) -> Presumptions:
         """What stands in for each presumed term: its value, or a taint where a red flag defeats it."""
         if self.of_unknowns:
-            walked = Walks(self, values, at).under(readings).presumed.values()
+            walked = self.walks(values, at).under(readings).presumed.values()
             return [value if asks is None else self.tainted(asks) for value, asks in walked]
         found: Presumptions = [None] * len(self.flags)
         for number, (value, codes) in enumerate(self.flags):
             defeated = any(code(values, at, readings, found) == 0 for code in codes)
             found[number] = self.tainted(()) if defeated else value
         return found
+
+    def walks(self, values: Values, at: dt.datetime) -> "Walks":
+        """The ways to read conditions against these facts."""
+        return Walks(self, values, at)
 
     def tainted(self, asks: Iterable[str]) -> Tainted:
         """What stands in where flags that hang on these facts defeat the presumption."""
@@ -220,30 +221,27 @@ class Compiled:
         return "no_license_required" if self.slice.own_gate else "needs_human"
 
 
-class Walks:
+class Walks(dict[tuple[tuple[str, str], ...], Walk]):
     """The ways to read conditions against one set of facts at one instant. What depends on no reading is read
     once for all of them."""
 
     def __init__(self, engine: Compiled, values: Values, at: dt.datetime) -> None:
-        self.engine, self.values, self.at = engine, values, at
+        self.engine, self.facts, self.at = engine, values, at
         self.free: dict[int, Rails] = {}
-        self.made: dict[tuple[tuple[str, str], ...], Walk] = {}
 
     def under(self, readings: Mapping[str, str]) -> Walk:
         """The walk under these readings."""
-        key = tuple(sorted(readings.items()))
-        if key not in self.made:
-            self.made[key] = self.walk(readings)
-        return self.made[key]
+        return self[tuple(sorted(readings.items()))]
 
-    def walk(self, readings: Mapping[str, str]) -> Walk:
+    def __missing__(self, readings: tuple[tuple[str, str], ...]) -> Walk:
         program, presumed = self.engine.program, dict[str, Presumption]()
         lists, inner = self.engine.slice.lists, program.inner
-        walk = Walk(self.values, self.at, readings, lists, inner, presumed, program.depends, self.free)
+        walk = Walk(self.facts, self.at, dict(readings), lists, inner, presumed, program.depends, self.free)
         for entry in program.presumed:
             true = [flag for flag in map(walk.read, entry.flags) if flag.true]
             asks = {path: cause for flag in true for path, cause in flag.asks.items()} if true else None
             presumed[entry.path] = (entry.value, asks)
+        self[readings] = walk  # once it is whole: a flag that can't be read leaves none behind
         return walk
 
 

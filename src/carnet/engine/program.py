@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from carnet.engine.codegen import Bits, Source
 from carnet.engine.ground import declared, ground, inner
-from carnet.engine.shared import Shared, inside
+from carnet.engine.shared import Shared
 from carnet.model.determination import Outcome
 from carnet.model.errors import Problem, RulesError
 from carnet.rules import blocks, tree
@@ -119,7 +119,7 @@ class Program:
         self.instances = [*self.rules(), *self.gaps(), *self.flags()]
         self.questions = [*self.asked()]
         self.gate_axes = self.axes_of(self.gates)
-        self.depends = self.depending()
+        self.depends = self.shared.axes(lambda node: self.axes_of([node]))
         """By the identity of a shared condition: the axes that it depends on, if there are any."""
 
     @cached_property
@@ -189,21 +189,6 @@ class Program:
         found = frozenset[str]().union(*(self.axes_in(node) for node in trees))
         if self.presumes(trees):
             found |= frozenset().union(*(self.axes_in(f) for entry in self.presumed for f in entry.flags))
-        return found
-
-    def depending(self) -> dict[int, frozenset[str]]:
-        """The axes of every shared condition that has some: of a whole those of its parts, of which each was
-        looked at before it."""
-        found: dict[int, frozenset[str]] = {}
-        for node in self.shared.all():
-            axes: set[str] = {node.axis} if isinstance(node, tree.Reading) else set()
-            parts = inside(node)
-            for part in parts:
-                axes |= found.get(id(part), frozenset())
-            if not parts:
-                axes |= self.axes_of([node])
-            if axes:
-                found[id(node)] = frozenset(axes)
         return found
 
     def axes_in(self, node: tree.Tree) -> frozenset[str]:
@@ -282,10 +267,8 @@ class Program:
         """Every instance for each of its reasons."""
         for instance in self.instances:
             for reason, able in instance.reasons or ((None, ()),):
-                stands = instance.applies
-                if able:
-                    lifted = tree.Or(tuple(lifting.whole for lifting in able))
-                    stands = self.shared(tree.And((stands, tree.Not(lifted))))
+                lifted = tree.Or(tuple(lifting.whole for lifting in able))
+                stands = self.shared(tree.And((instance.applies, tree.Not(lifted))))
                 yield Question(instance.question(reason), instance, reason, able, stands)
 
     def grounded(self, node: tree.Tree, act: blocks.Act | None) -> tree.Tree:

@@ -1,6 +1,7 @@
 """The conditions of a slice as shared ones: equal conditions are one object, so that what was found of one is
 kept by its identity and counts wherever it stands. Nothing is evaluated here."""
 
+from collections.abc import Callable
 from typing import TypeVar, cast
 
 from carnet.rules import tree
@@ -50,6 +51,19 @@ class Shared:
                 return (axis, *((name, id(part)) for name, part in read)), tree.Reading(axis, read)
             case _:
                 return node, node
+
+    def axes(self, of: Callable[[tree.Tree], frozenset[str]]) -> dict[int, frozenset[str]]:
+        """By its identity, the axes of every condition that has some: of a whole its own and those of its
+        parts, of one without parts what `of` gives."""
+        found: dict[int, frozenset[str]] = {}
+        for node in self.all():
+            parts = inside(node)
+            axes = frozenset[str]().union(*(found.get(id(part), ()) for part in parts))
+            if isinstance(node, tree.Reading):
+                axes |= {node.axis}
+            if axes := axes if parts else of(node):
+                found[id(node)] = axes
+        return found
 
     def all(self) -> list[tree.Tree]:
         """Every condition, each after its parts."""
