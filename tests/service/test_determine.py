@@ -89,7 +89,7 @@ def test_the_private_part_is_what_the_leaf_commits_to_and_decides_alike(node, as
 
 def test_a_second_use_is_counted_and_a_use_by_somebody_else_is_not(node, asked):
     found, _ = determined(node, asked(**CITIZEN))
-    assert node.determiner.use("t1", asked(**CITIZEN)).id == found.id
+    assert node.determiner.use("t1", asked(**CITIZEN)).determined.id == found.id
     assert node.determiner.use("t2", asked(**CITIZEN)) is None
     assert node.determiner.use("t1", asked(**{**CITIZEN, "id": "eve"})) is None
     (receipt,) = node.grants.flush()
@@ -100,7 +100,7 @@ def test_a_second_use_is_counted_and_a_use_by_somebody_else_is_not(node, asked):
 
 def test_a_later_use_gets_the_answer_of_the_record_and_is_told_that_it_is_under_a_grant(node, asked):
     found, receipt = determined(node, asked(**CITIZEN))
-    met = node.determiner.use("t1", asked(**CITIZEN)).answer
+    met = node.determiner.use("t1", asked(**CITIZEN))
     assert met.receipt.result(0) == receipt
     assert (found.given, met.determined.given) == ("now", "before")
     assert msgspec.structs.replace(met.determined, given="now") == found
@@ -179,7 +179,7 @@ def test_a_fact_that_the_rules_can_read_makes_the_grant_miss(node, asked, change
 
 def test_a_fact_that_no_rule_in_force_can_read_does_not(node, asked):
     found, _ = determined(node, asked(**CITIZEN))
-    assert node.determiner.use("t1", asked(employer="acme", **CITIZEN)).id == found.id
+    assert node.determiner.use("t1", asked(employer="acme", **CITIZEN)).determined.id == found.id
 
 
 def test_a_grant_ends_with_the_law_it_was_given_under(node, asked, hands):

@@ -10,10 +10,11 @@ from carnet.model.recorded import recorded
 from carnet.model.transaction import Transaction, check_transaction
 from carnet.policy.enforcement import act_on
 from carnet.service.clock import Clock, Instants
-from carnet.service.grants import Grant, Grants
+from carnet.service.grants import Grants
 from carnet.service.law import Law
+from carnet.service.passes import Passes
 from carnet.service.recording import Decided, Recorder, new_id, plain
-from carnet.service.request import Determined, Idempotent, Pending, Request
+from carnet.service.request import Determined, Idempotent, Met, Pending, Request
 from carnet.service.subjects import FactSource, gathered
 from carnet.store.protocols import GrantRow, Log
 
@@ -46,10 +47,9 @@ class Determiner:
         subject's key that can't be had.
         """
         law, now = self.law, self._clock.read()
-        at = self._instant(request, now)
+        at, known = self._instant(request, now), now.wall
         check_transaction(request.transaction)
         transaction = gathered(request.transaction, self._source, tenant=tenant, known=now.early)
-        known = now.wall
         decision = law.decide(transaction, at, known)
         seen = law.view(transaction, at, known)
         about = law.about(seen.values, at, known)
@@ -68,11 +68,12 @@ class Determiner:
         if serves and (why := self._forbids()) is not None:
             raise Unavailable(why)
         id_, until = new_id(now), law.until(determination)
+        subject = self._recorder.subject(tenant, transaction)
+        key = self._recorder.grant_key(tenant, subject, seen, about, request.done)
         grant = None
         if serves:
-            subject = self._recorder.subject(tenant, transaction)
             grant = GrantRow(
-                key=self._recorder.grant_key(tenant, subject, seen, about, request.done),
+                key=key,
                 subject=subject,
                 item=plain(transaction.item.product) or "",
                 epoch=law.epoch,
@@ -103,15 +104,16 @@ class Determiner:
             now=now,
         )
         kept = None if answered is None else answered.answered(found)
-        pending = Pending(found, self._log.submit(self._recorder.entry(id_, decided, grant, kept)))
+        met = Met(key, about.controlled, law.epoch, until) if plain(transaction.recipient.id) else None
+        pending = Pending(found, self._log.submit(self._recorder.entry(id_, decided, grant, kept)), met)
         if grant is not None:
             self.grants.expect(tenant, grant, pending)
         return pending
 
-    def use(self, tenant: str, request: Request) -> Grant | None:
-        """The grant that covers this use, counted; None if it has to be determined: an inquiry has to be, and
-        a use by whoever is not named, who may be somebody else; and each while nothing can be recorded, since
-        then it could not be counted. Raises as `determine`; `request` was checked when it was read."""
+    def use(self, tenant: str, request: Request, passes: Passes | None = None) -> Pending | None:
+        """What a use that meets a grant gets, and it is counted; or one of `passes`. None if it has to be
+        determined: an inquiry has to be, and a use by whoever is not named; and each while nothing can be
+        recorded. Raises as `determine`; `request` was checked when it was read."""
         if request.purpose != "use" or self._log.trouble is not None or self._forbids() is not None:
             return None
         law, now = self.law, self._clock.read()
@@ -119,11 +121,12 @@ class Determiner:
         transaction = gathered(request.transaction, self._source, tenant=tenant, known=now.early)
         seen = law.view(transaction, at, now.wall)
         about = law.about(seen.values, at, now.wall)
-        if not about.controlled or plain(transaction.recipient.id) is None:
+        if plain(transaction.recipient.id) is None:
             return None
         subject = self._recorder.subject(tenant, transaction)
         key = self._recorder.grant_key(tenant, subject, seen, about, request.done)
-        return self.grants.use(tenant, key, law.epoch, now)
+        found = self.grants.use(tenant, key, law.epoch, now) if about.controlled else None
+        return found if found or passes is None else passes.use(tenant, key, law.epoch, now)
 
     def _refuse_controlled(self, transaction: Transaction, now: Instants) -> None:
         """Raises `Unavailable` for what is controlled by either clock: by one that is years off no rule may

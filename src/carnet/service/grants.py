@@ -73,6 +73,12 @@ class Grants:
         self._gave = False
         self._owed: list[Callable[[], Future[Receipt]]] = []
         self._since = clock.read().wall
+        self._watching: list[Callable[[], None]] = []
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Have this called each time that grants were ended before their time, or another epoch is in force:
+        at once, in the thread that does it, before anything is recorded."""
+        self._watching.append(changed)
 
     def __len__(self) -> int:
         return len(self._held)
@@ -94,9 +100,9 @@ class Grants:
 
         pending.receipt.add_done_callback(given)
 
-    def use(self, tenant: str, key: str, epoch: int, now: Instants) -> Grant | None:
-        """The grant that a use meets, counted. None if there is none, if it is over, or while the clock is
-        suspect: then the use has to be decided."""
+    def use(self, tenant: str, key: str, epoch: int, now: Instants) -> Pending | None:
+        """The answer of the grant that a use meets, and it is counted. None if there is none, if it is over,
+        or while the clock is suspect: then the use has to be decided."""
         with self._lock:
             grant = self._held.get((tenant, key))
             if grant is None or now.suspect:
@@ -106,7 +112,7 @@ class Grants:
                 return None
             count, _ = self._uses.get(grant, (0, now.wall))
             self._uses[grant] = count + 1, now.wall
-            return grant
+            return grant.answer
 
     def revoke(self, tenant: str, selector: Selector) -> "tuple[int, list[Future[Receipt]]]":
         """End all that the selector takes, at once. How many, and the receipts of the record of it: what
@@ -114,6 +120,7 @@ class Grants:
         taken = self._taken(
             grant for grant in self._all() if grant.tenant == tenant and selector.takes(grant.row)
         )
+        self._changed()
         ids, now = sorted(grant.id for grant in taken), self._clock.read()
         parts = [ids[start : start + MOST_REVOKED] for start in range(0, max(1, len(ids)), MOST_REVOKED)]
         return len(taken), [self._revoked(tenant, selector, part, now) for part in parts]
@@ -121,6 +128,7 @@ class Grants:
     def enter(self, epoch: int) -> int:
         """End all that are of another epoch, with one record for all. How many."""
         taken = self._taken(grant for grant in self._all() if grant.row.epoch != epoch)
+        self._changed()
         self._owe(partial(self._submit, "", all_ended("epoch", self._clock.read())))
         return len(taken)
 
@@ -200,6 +208,10 @@ class Grants:
     def _all(self) -> list[Grant]:
         with self._lock:
             return [*self._held.values(), *self._expected]
+
+    def _changed(self) -> None:
+        for changed in self._watching:
+            changed()
 
     def _taken(self, grants: Iterable[Grant]) -> list[Grant]:
         taken = list(grants)

@@ -1,6 +1,7 @@
 """What is asked for a determination and what is answered: the words between `carnet.service.determine` and
 whoever calls it. How it is written over HTTP is in `carnet.web`."""
 
+import datetime as dt
 from concurrent.futures import Future
 from typing import Literal
 
@@ -43,15 +44,27 @@ class Determined(Struct, frozen=True, kw_only=True):
     given: Literal["now", "before"] | None = None
 
 
+class Met(Struct, frozen=True):
+    """What a later use has to meet to get the same answer: the digest of whatever was read, the same epoch,
+    and a time before `until`, if it ends by itself. `controlled` says whether that takes a grant."""
+
+    key: str
+    controlled: bool
+    epoch: int
+    until: dt.datetime | None = None
+
+
 class Pending(Struct, frozen=True):
-    """An answer that must not be given before `receipt` is there: until then nothing is durable."""
+    """An answer that must not be given before `receipt` is there: until then nothing is durable. `met` is
+    None for a use by whoever is not named, who may be somebody else."""
 
     determined: Determined
     receipt: "Future[Receipt]"
+    met: Met | None = None
 
     def again(self) -> "Pending":
         """The answer to a later use under the grant that this one gave."""
-        return Pending(structs.replace(self.determined, given="before"), self.receipt)
+        return structs.replace(self, determined=structs.replace(self.determined, given="before"))
 
 
 class Idempotent(Struct, frozen=True):

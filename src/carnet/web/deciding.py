@@ -197,7 +197,7 @@ def _determine(serving: Serving, tenant: str, request: Request, to: Idempotent |
     determiner = serving.node.determiner
     try:
         met = determiner.use(tenant, request) if to is None else None
-        return met.answer if met is not None else determiner.determine(tenant, request, to)
+        return met if met is not None else determiner.determine(tenant, request, to)
     except InputError:
         raise _refusal(serving.node, tenant, request) from None
 

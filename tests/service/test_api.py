@@ -1,0 +1,119 @@
+"""What doors see of a node: verdicts that are durable, what is met from memory, what is said of a refusal."""
+
+import asyncio
+
+import pytest
+from tests.service.conftest import FABLE
+
+from carnet.model.errors import Unavailable
+from carnet.service.api import InProcess, Verdict
+from carnet.service.grants import Selector
+from carnet.service.passes import Passes
+
+OTHER = "anthropic/claude-opus-4-8"
+FRENCH = {"us_status": "none", "nationalities": ["FR"], "location": "FR"}
+
+
+@pytest.fixture
+def api(node):
+    door = InProcess(node)
+    yield door
+    door.close()
+
+
+def verdict(api, request, tenant="a") -> Verdict:
+    return asyncio.run(api.verdict(tenant, request))
+
+
+def size(node):
+    with node.log.reading() as reading:
+        return reading.size
+
+
+def test_a_controlled_item_is_served_once_it_is_recorded_and_then_from_memory(api, node, asked):
+    request = asked(FABLE, id="dana", us_status="citizen", location="US")
+    assert api.met("a", request) is None
+    found = verdict(api, request)
+    assert (found.action, found.controlled, found.epoch) == ("serve", True, api.epoch)
+    with node.log.reading() as reading:
+        assert reading.of_id("a", found.record).index == 0
+    assert api.met("a", request).record == found.record
+    assert size(node) == 1
+    assert api.met("b", request) is None
+
+
+def test_a_refusal_says_what_stands_against_it_and_is_met_again(api, node, asked):
+    request = asked(FABLE, id="elodie", **FRENCH)
+    found = verdict(api, request)
+    assert (found.action, found.outcome, found.missing) == ("refuse", "license_required", ())
+    (rule,) = (one for one in found.standing if one.rule == "us.directive.2026-06-12.person")
+    assert "744.22(b)" in rule.cite
+    assert rule.effective == "2026-06-12T21:21:00Z"
+    assert found.headline
+    assert api.met("a", request).record == found.record
+    assert size(node) == 1
+
+
+def test_whoever_is_unknown_is_told_what_would_settle_it(api, asked):
+    found = verdict(api, asked(FABLE, id="somebody"))
+    assert found.action == "ask"
+    assert [one.fact for one in found.missing] == ["recipient.us_status"]
+    assert "US status" in found.missing[0].text
+
+
+def test_an_item_that_is_not_controlled_is_met_until_a_fact_or_the_epoch_changes(api, node, rulebook, asked):
+    request = asked(OTHER, id="elodie", **FRENCH)
+    found = verdict(api, request)
+    assert (found.action, found.controlled) == ("serve", False)
+    assert api.met("a", request).record == found.record
+    assert api.met("a", asked(OTHER, id="elodie", **FRENCH | {"location": "IR"})) is None
+    node.enter(rulebook, type(node.determiner.law.policy)(name="another"))
+    assert api.met("a", request) is None
+
+
+def test_whoever_is_not_named_meets_nothing(api, asked):
+    request = asked(OTHER, us_status="citizen", location="US")
+    assert verdict(api, request).action == "serve"
+    assert api.met("a", request) is None
+
+
+def test_while_nothing_can_be_recorded_nothing_is_met_or_served(api, node, asked):
+    request = asked(FABLE, id="dana", us_status="citizen", location="US")
+    verdict(api, request)
+    node.log.stop("a test stopped it")
+    assert api.met("a", request) is None
+    with pytest.raises(Unavailable, match="a test stopped it"):
+        verdict(api, request)
+
+
+def test_a_door_is_told_of_an_end_before_it_is_recorded(api, node, rulebook, asked):
+    told = []
+    api.watch(lambda: told.append(size(node)))
+    verdict(api, asked(FABLE, id="dana", us_status="citizen", location="US"))
+    node.grants.revoke("a", Selector())
+    assert told == [1]
+    node.enter(rulebook, type(node.determiner.law.policy)(name="another"))
+    assert len(told) == 2
+
+
+def test_only_so_many_answers_are_kept_and_no_permission_for_a_controlled_item(api, node, asked):
+    passes = Passes(most=2)
+    for name in ("one", "two", "three"):
+        pending = node.determiner.determine("a", asked(OTHER, id=name, **FRENCH))
+        passes.keep("a", pending)
+    assert len(passes) == 2
+    passes.keep("a", node.determiner.determine("a", asked(FABLE, id="d", us_status="citizen", location="US")))
+    passes.keep("a", node.determiner.determine("a", asked(OTHER, us_status="citizen", location="US")))
+    assert len(passes) == 2
+
+
+def test_a_pass_is_over_when_its_time_is(api, node, hands, asked):
+    request = asked(OTHER, id="elodie", **FRENCH)
+    pending = node.determiner.determine("a", request)
+    met = pending.met
+    passes = Passes()
+    passes.keep("a", pending)
+    now = node.clock.read()
+    assert passes.use("a", met.key, met.epoch, now).determined.given == "before"
+    assert passes.use("a", met.key, met.epoch + 1, now) is None
+    assert passes.use("a", met.key, met.epoch, now) is None
