@@ -52,12 +52,12 @@ def test_whoever_can_not_be_recorded_is_not_served(tmp_path, fault):
     answers, turned_away = [], 0
     with served(tmp_path, prelude=serving.DISK) as server:
         until(lambda: serves(server, id="zoe.example"))
-        for _ in range(times(1, 3)):
+        for turn in range(times(1, 3)):
             answers.append(asked(server, id="zoe.example"))
             assert answers[-1].json()["given"] == "before"
             (tmp_path / "fault").write_text(fault)
             for number in range(2):
-                assert refused(asked(server, id=f"new-{number}.example"))
+                assert refused(asked(server, id=f"new-{turn}-{number}.example"))
                 turned_away += 1
                 if fault == "slow":  # the log takes records: what is used can be counted
                     assert asked(server, id="zoe.example").json()["given"] == "before"
@@ -69,7 +69,7 @@ def test_whoever_can_not_be_recorded_is_not_served(tmp_path, fault):
                 assert "the log takes no records" in ready(server)
             (tmp_path / "fault").unlink()
             until(lambda: serves_anew(server), 60)
-            answers.append(asked(server, id="after.example"))
+            answers.append(asked(server, id=f"after-{turn}.example"))
             assert ready(server) is None
         assert stop(server) == 0
     assert all(granted([answer]) for answer in answers)
