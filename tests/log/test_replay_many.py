@@ -27,8 +27,8 @@ pytestmark = pytest.mark.real
 
 SUBJECTS = 400
 RECORDS, STEPS = times(120, 10_000), times(3, 24)
-"""In a nightly run ten thousand: under the shipped law each takes some fifteen milliseconds, twice, and each
-instant at which the law is another one takes seconds. Ten thousand under a small law: `test_replay.py`."""
+"""In a nightly run ten thousand: under the shipped law each takes some milliseconds, twice, and each instant
+at which the law is another one a second. Ten thousand under a small law: `test_replay.py`."""
 
 LATER = RECORDS // 10
 BATCH = RECORDS // STEPS
