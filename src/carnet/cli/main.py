@@ -17,6 +17,7 @@ COMMANDS = {
     "explain": "carnet.cli.explain",
     "replay": "carnet.cli.replay",
     "rules": "carnet.cli.rules",
+    "directive": "carnet.cli.directive",
     "keys": "carnet.cli.keys",
     "subjects": "carnet.cli.subjects",
     "serve": "carnet.cli.serve",
