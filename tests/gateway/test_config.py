@@ -35,7 +35,7 @@ end_users = "header"
 def test_models_are_found_by_name_and_alias_and_by_item():
     directory = load_config(TEXT.encode())
     model = directory.models["claude-fable-5-20260609"]
-    assert model is directory.models["claude-fable-5"] is directory.items["anthropic/claude-fable-5"]
+    assert model is directory.models["claude-fable-5"] is directory.items["anthropic/claude-fable-5"][0]
     assert "Claude-Fable-5" not in directory.models
     assert directory.near("claude-fabel-5") == "; did you mean `claude-fable-5`?"
     assert directory.callers["00112233aabb"].subject == "acme"

@@ -1,6 +1,7 @@
 """What doors see of a node: verdicts that are durable, what is met from memory, what is said of a refusal."""
 
 import asyncio
+import datetime as dt
 
 import pytest
 from tests.service.conftest import FABLE
@@ -9,6 +10,7 @@ from carnet.model.errors import Unavailable
 from carnet.service.api import InProcess, Verdict
 from carnet.service.grants import Selector
 from carnet.service.passes import Passes
+from carnet.service.request import Request
 
 OTHER = "anthropic/claude-opus-4-8"
 FRENCH = {"us_status": "none", "nationalities": ["FR"], "location": "FR"}
@@ -100,10 +102,12 @@ def test_only_so_many_answers_are_kept_and_no_permission_for_a_controlled_item(a
     passes = Passes(most=2)
     for name in ("one", "two", "three"):
         pending = node.determiner.determine("a", asked(OTHER, id=name, **FRENCH))
-        passes.keep("a", pending)
+        passes.keep("a", "api", pending)
     assert len(passes) == 2
-    passes.keep("a", node.determiner.determine("a", asked(FABLE, id="d", us_status="citizen", location="US")))
-    passes.keep("a", node.determiner.determine("a", asked(OTHER, us_status="citizen", location="US")))
+    passes.keep(
+        "a", "api", node.determiner.determine("a", asked(FABLE, id="d", us_status="citizen", location="US"))
+    )
+    passes.keep("a", "api", node.determiner.determine("a", asked(OTHER, us_status="citizen", location="US")))
     assert len(passes) == 2
 
 
@@ -112,8 +116,51 @@ def test_a_pass_is_over_when_its_time_is(api, node, hands, asked):
     pending = node.determiner.determine("a", request)
     met = pending.met
     passes = Passes()
-    passes.keep("a", pending)
+    passes.keep("a", "api", pending)
     now = node.clock.read()
-    assert passes.use("a", met.key, met.epoch, now).determined.given == "before"
-    assert passes.use("a", met.key, met.epoch + 1, now) is None
-    assert passes.use("a", met.key, met.epoch, now) is None
+    assert passes.use("a", "api", met.key, met.epoch, now).determined.given == "before"
+    assert passes.use("a", "api", met.key, met.epoch + 1, now) is None
+    assert passes.use("a", "api", met.key, met.epoch, now) is None
+
+
+def test_what_a_stream_is_told_is_not_what_a_request_is_told(api, asked):
+    """`needs_facts` cuts a stream and asks before one begins: neither answer stands for the other."""
+    before = asked(FABLE, id="somebody")
+    under_way = Request(transaction=before.transaction, surface="stream")
+    assert verdict(api, under_way).action == "cut"
+    assert verdict(api, before).action == "ask"
+    assert (api.met("a", under_way).action, api.met("a", before).action) == ("cut", "ask")
+
+
+def test_each_change_is_another_turn_before_anybody_is_told(api, node, asked):
+    seen = []
+    api.watch(lambda: seen.append(api.turn))
+    before = api.turn
+    found = verdict(api, asked(FABLE, id="dana", us_status="citizen", location="US"))
+    assert (api.stands(found.record), api.turn) == (True, before)
+    node.grants.revoke("a", Selector())
+    assert not api.stands(found.record)
+    assert seen == [api.turn] != [before]
+
+
+def test_a_use_under_way_goes_on_as_its_facts_say_and_nothing_is_recorded(api, node, asked):
+    citizen = asked(FABLE, id="dana", us_status="citizen", location="US")
+    french = asked(FABLE, id="elodie", **FRENCH)
+    nobody = asked(FABLE, id="somebody")
+    other = asked(OTHER, id="elodie", **FRENCH)
+    size_before = size(node)
+    found = asyncio.run(api.under_way("a", [citizen, french, nobody, other]))
+    assert [one.action for one in found] == ["serve", "cut", "cut", "serve"]
+    assert [one.controlled for one in found] == [True, True, True, False]
+    assert [one.record for one in found] == [""] * 4
+    assert size(node) == size_before
+    assert found[1].standing == verdict(api, french).standing
+
+
+def test_while_the_clock_is_suspect_no_controlled_use_goes_on(api, hands, asked):
+    citizen = asked(FABLE, id="dana", us_status="citizen", location="US")
+    assert api.hindered() is None
+    hands.at += dt.timedelta(seconds=30)
+    (found,) = asyncio.run(api.under_way("a", [citizen]))
+    assert found.action == "cut"
+    assert "clock" in api.hindered()

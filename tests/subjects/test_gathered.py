@@ -6,13 +6,22 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from tests.subjects.conftest import HOUR, NOW, said, seen
 
 from carnet.engine.decide import decide
 from carnet.model.errors import InputError
 from carnet.model.facts import Unknown
 from carnet.model.merge import CONFLICT
-from carnet.model.transaction import Exporter, Item, Party, Transaction, read_transaction
+from carnet.model.transaction import (
+    Exporter,
+    Item,
+    Parties,
+    Party,
+    SomeParties,
+    Transaction,
+    read_transaction,
+)
 from carnet.model.written import Fact, SetFact, StatusSince
 from carnet.service.subjects import gathered
 from carnet.store.shelves import load_rulebook
@@ -46,6 +55,18 @@ def test_a_standing_fact_fills_what_the_transaction_leaves_out(table):
     assert value(table, use()) == "citizen"
     assert value(table, use(id="u-2")) is None
     assert value(table, use(id=None)) is None
+
+
+def test_a_standing_fact_is_that_of_every_party_that_is_named(table):
+    """Who buys, and who stands between, may be listed as well as who uses (15 CFR 744.11(a), 748.5)."""
+    table.add("acme", [("reseller", said("screening", "S3", lists=["entity_list"]))], NOW)
+    chain = Parties(
+        purchaser=(Party(id="reseller"),), intermediate_consignee=SomeParties(some=(Party(id="reseller"),))
+    )
+    found = joined(table, structs.replace(use(), parties=chain)).parties
+    for (party,) in (found.purchaser, found.intermediate_consignee.some):
+        assert party.lists.some or party.lists.value
+    assert found.end_user is None
 
 
 def test_what_the_transaction_says_and_the_table_does_not_stays_as_it_was(table):

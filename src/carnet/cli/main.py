@@ -21,6 +21,7 @@ COMMANDS = {
     "keys": "carnet.cli.keys",
     "subjects": "carnet.cli.subjects",
     "serve": "carnet.cli.serve",
+    "gateway": "carnet.cli.gateway",
     "log": "carnet.cli.log",
     "records": "carnet.cli.records",
     "backup": "carnet.cli.backup",

@@ -26,12 +26,15 @@ that what is said to fit does."""
 
 class Upstream(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A model API. `key_env` names the variable of the environment that holds its key, `key_file` a file that
-    nobody else may read; without either none is sent."""
+    nobody else may read; without either none is sent. It is asked for `check_path` now and then, if there is
+    one, to see whether it is there."""
 
     name: Name
     url: Url
     key_env: str | None = None
     key_file: str | None = None
+    key_header: Literal["x-api-key", "authorization"] = "authorization"
+    check_path: Annotated[str, Meta(pattern=r"^/[!-~]*$")] | None = None
 
 
 class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -120,9 +123,16 @@ class Directory(Struct, frozen=True):
 
     config: Config
     models: Mapping[str, Model]
-    items: Mapping[str, Model]
+    items: Mapping[str, tuple[Model, ...]]
     callers: Mapping[str, Caller]
     upstreams: Mapping[str, Upstream]
+
+    def home(self, dialect: Dialect) -> Upstream | None:
+        """The upstream for whatever names no model, such as files: that of the first model of the API."""
+        for model in self.config.model:
+            if dialect in model.dialects:
+                return self.upstreams[model.upstream]
+        return None
 
     def near(self, name: str) -> str:
         """`; did you mean …?` or nothing."""
@@ -145,9 +155,9 @@ def load_config(data: bytes, *, file: str = "gateway.toml") -> Directory:
             raise InputError(f"{file}: the upstream `{model.upstream}` of `{model.name}` is missing: add it")
         if not model.dialects:
             raise InputError(f"{file}: `{model.name}` has no dialect: write `anthropic`, `openai` or both")
-    items: dict[str, Model] = {}
+    items: dict[str, tuple[Model, ...]] = {}
     for model in config.model:
-        items.setdefault(model.item, model)
+        items[model.item] = (*items.get(model.item, ()), model)
     return Directory(config, models, items, callers, upstreams)
 
 

@@ -39,10 +39,12 @@ STATUS: dict[Code, int] = {
 
 
 class Ask(Struct, frozen=True, kw_only=True):
-    """A fact that would settle it, the rules that need it, and the cheapest proof that is taken for it."""
+    """A fact that would help to settle it, who can say it, the rules that need it, and the cheapest proof
+    that is taken for it."""
 
     fact: str
     text: str
+    who: str = "user"
     rules: tuple[str, ...] = ()
     evidence: str | None = None
 

@@ -2,21 +2,24 @@
 else of the service; how a node decides and records is not here."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Protocol, get_args
 
 from msgspec import Struct
 
 from carnet.model.determination import Outcome
-from carnet.model.errors import Unavailable
-from carnet.model.leaf import instant_text
+from carnet.model.errors import InputError, StoreError, Unavailable
+from carnet.model.leaf import Source, instant_text
 from carnet.rules import blocks
+from carnet.rules.terms import Who
 from carnet.service.access import Principal, Refusal
 from carnet.service.law import Law
 from carnet.service.node import Node
 from carnet.service.passes import Passes
-from carnet.service.request import Determined, Request
+from carnet.service.recording import KINDS
+from carnet.service.request import Determined, Met, Request
+from carnet.service.underway import Underway
 from carnet.words.catalogue import ENGLISH
 
 __all__ = ["Api", "InProcess", "Missing", "Principal", "Refusal", "Request", "Standing", "Verdict"]
@@ -33,16 +36,21 @@ class Standing(Struct, frozen=True, kw_only=True):
 
 
 class Missing(Struct, frozen=True, kw_only=True):
-    """A fact that would settle it, and what it is called."""
+    """A fact that would help to settle it, what it is called, who can say it, and the least proof of it that
+    is taken; None if a plain word is."""
 
     fact: str
     text: str
+    who: Who
+    evidence: Source | None
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """What a use comes to. Serve only for `action == "serve"`, and a controlled item only while its `epoch`
-    is the one of now and before `until` (RFC 3339), if there is one. `record` is the id of the determination;
-    `fallback` the product that the policy offers instead; `headline` and `meaning` are for people."""
+    """What a use comes to. Serve only for `action == "serve"`, only while its `epoch` is the one of now, and
+    before `until` (RFC 3339), if there is one. `record` is the id of the determination;
+    `fallback` the product that the policy offers instead; `headline` and `meaning` are for people; of what is
+    `missing`, what the user can say comes first, and of that what is cheapest to prove; `needing` are the
+    rules that ask for it."""
 
     record: str
     action: str
@@ -55,6 +63,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     headline: str
     meaning: str
     standing: tuple[Standing, ...]
+    needing: tuple[Standing, ...]
     missing: tuple[Missing, ...]
 
 
@@ -64,6 +73,11 @@ class Api(Protocol):
     @property
     def epoch(self) -> int:
         """The epoch that is enforced now."""
+
+    @property
+    def turn(self) -> int:
+        """A number that is another one as soon as the epoch is, or grants were ended: what was let in before
+        has to be decided about anew."""
 
     def authenticated(self, header: str | None) -> Principal | Refusal:
         """Who sends this `Authorization` header. Raises `Unavailable` or `StoreError`: let nobody in then."""
@@ -79,8 +93,21 @@ class Api(Protocol):
         nothing controlled may be served then.
         """
 
+    async def under_way(self, tenant: str, requests: Sequence[Request]) -> list[Verdict | None]:
+        """What uses that are under way come to now: decided from memory, and not recorded, so that `record`
+        is empty. None for one that can't be decided."""
+
+    def stands(self, record: str) -> bool:
+        """Whether the grant that this record gave still holds."""
+
+    def offered(self, product: str) -> str | None:
+        """The product that the policy offers instead of one, if it names any."""
+
+    def hindered(self) -> str | None:
+        """Why nothing controlled may be served now; None if it may."""
+
     def watch(self, changed: Callable[[], None]) -> None:
-        """Have `changed` called, in whatever thread it happens, whenever what was granted may be over."""
+        """Have `changed` called, in whatever thread it happens, after each change of `turn`."""
 
 
 class InProcess:
@@ -90,17 +117,25 @@ class InProcess:
         self._node, self._deadline, self._passes = node, deadline, Passes()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="carnet-door")
         self._rules: tuple[Law | None, dict[str, blocks.Rule]] = None, {}
+        self._underway = Underway(node.recorder, node.subjects, node.clock)
+        self._changes = 0
+        self._watching: list[Callable[[], None]] = []
+        node.grants.watch(self._changed)
 
     @property
     def epoch(self) -> int:
         return self._node.determiner.law.epoch
+
+    @property
+    def turn(self) -> int:
+        return (self._node.determiner.law.epoch << 32) + self._changes
 
     def authenticated(self, header: str | None) -> Principal | Refusal:
         return self._node.access.authenticated(header)
 
     def met(self, tenant: str, request: Request) -> Verdict | None:
         found = self._node.determiner.use(tenant, request, self._passes)
-        return None if found is None else self._told(found.determined)
+        return None if found is None else self._told(found.determined, found.met, found.undecided)
 
     async def verdict(self, tenant: str, request: Request) -> Verdict:
         try:
@@ -110,18 +145,52 @@ class InProcess:
                 await asyncio.wrap_future(pending.receipt)
         except TimeoutError:
             raise Unavailable("the record was not durable in time: ask again") from None
-        self._passes.keep(tenant, pending)
-        return self._told(pending.determined)
+        self._passes.keep(tenant, request.surface, pending)
+        return self._told(pending.determined, pending.met, pending.undecided)
+
+    async def under_way(self, tenant: str, requests: Sequence[Request]) -> list[Verdict | None]:
+        return await asyncio.wrap_future(self._pool.submit(self._under_way, tenant, requests))
+
+    def stands(self, record: str) -> bool:
+        return self._node.grants.stands(record)
+
+    def offered(self, product: str) -> str | None:
+        return self._node.determiner.law.policy.fallback.get(product)
+
+    def hindered(self) -> str | None:
+        if self._node.clock.read().suspect:
+            return "the clock is suspect: nothing controlled is served until it is right again"
+        if self._node.log.trouble is not None:
+            return "nothing can be recorded: look at the log of the node"
+        return self._node.forbids()
 
     def watch(self, changed: Callable[[], None]) -> None:
-        self._node.grants.watch(changed)
+        self._watching.append(changed)
 
     def close(self) -> None:
         """Finish what is being decided."""
         self._pool.shutdown()
 
-    def _told(self, found: Determined) -> Verdict:
+    def _changed(self) -> None:
+        self._changes += 1
+        for changed in self._watching:
+            changed()
+
+    def _under_way(self, tenant: str, requests: Sequence[Request]) -> list[Verdict | None]:
+        law = self._node.determiner.law
+        found: list[Verdict | None] = []
+        for request in requests:
+            try:
+                known = self._underway.answer(law, tenant, request)
+                found.append(self._told(known.answer, None, known.undecided))
+            except (InputError, StoreError):
+                found.append(None)
+        return found
+
+    def _told(self, found: Determined, met: Met | None, undecided: Sequence[str]) -> Verdict:
         said = found.determination
+        open_ = sorted({_rule(key) for key in undecided}) if said.outcome == "needs_facts" else ()
+        until = None if met is None or met.until is None else instant_text(met.until)
         return Verdict(
             record=found.id,
             action=found.action,
@@ -129,13 +198,29 @@ class InProcess:
             outcome=said.outcome,
             controlled=found.controlled,
             epoch=found.epoch,
-            until=found.until,
+            until=until or found.until,
             fallback=found.fallback,
             headline=ENGLISH.say(f"outcome.{said.outcome}"),
             meaning=ENGLISH.say(f"meaning.{said.outcome}"),
-            standing=tuple(rule for rule in map(self._standing, said.open_rules) if rule is not None),
-            missing=tuple(Missing(fact=path, text=ENGLISH.fact(path)) for path in said.asked),
+            standing=self._all_standing(said.open_rules),
+            needing=self._all_standing(open_),
+            missing=tuple(sorted(map(self._missing, said.asked), key=_cheapest)),
         )
+
+    def _missing(self, path: str) -> Missing:
+        law = self._node.determiner.law
+        spec = law.rulebook.terms.of_path(path)
+        ours = spec is None or path.startswith("exporter.")
+        level = None if spec is None else law.levels.get(path, spec.level)
+        return Missing(
+            fact=path,
+            text=ENGLISH.fact(path),
+            who="operator" if ours or spec is None else spec.who,
+            evidence=None if level is None else KINDS.get(level),
+        )
+
+    def _all_standing(self, findings: Sequence[str]) -> tuple[Standing, ...]:
+        return tuple(rule for rule in map(self._standing, findings) if rule is not None)
 
     def _standing(self, finding: str) -> Standing | None:
         """The rule of a finding; None if the rulebook in force has it no more."""
@@ -143,7 +228,7 @@ class InProcess:
         if self._rules[0] is not law:
             found = (*law.rulebook.of(blocks.Requirement), *law.rulebook.of(blocks.Prohibition))
             self._rules = law, {rule.id: rule for rule in found}
-        rule = self._rules[1].get(finding.partition("@")[0])
+        rule = self._rules[1].get(_rule(finding))
         if rule is None:
             return None
         end = rule.span.end
@@ -153,3 +238,13 @@ class InProcess:
             effective=instant_text(rule.span.start.earliest),
             until=None if end is None else instant_text(end.latest),
         )
+
+
+def _cheapest(missing: Missing) -> tuple[int, int, str]:
+    kinds = (None, *KINDS.values())
+    return get_args(Who).index(missing.who), kinds.index(missing.evidence), missing.fact
+
+
+def _rule(key: str) -> str:
+    """The id of the rule in the key of a question or of a finding."""
+    return key.partition("#")[0].partition("@")[0]

@@ -5,7 +5,6 @@ import datetime as dt
 from collections.abc import Callable
 
 from carnet.model.errors import InputError, Unavailable
-from carnet.model.leaf import instant_text
 from carnet.model.recorded import recorded
 from carnet.model.transaction import Transaction, check_transaction
 from carnet.policy.enforcement import act_on
@@ -16,7 +15,7 @@ from carnet.service.passes import Passes
 from carnet.service.recording import Decided, Recorder, new_id, plain
 from carnet.service.request import Determined, Idempotent, Met, Pending, Request
 from carnet.service.subjects import FactSource, gathered
-from carnet.store.protocols import GrantRow, Log
+from carnet.store.protocols import Log
 
 MOST_AWAY = dt.timedelta(seconds=60)
 """How far the instant of a use may be from now."""
@@ -67,18 +66,13 @@ class Determiner:
             self._refuse_controlled(transaction, now)
         if serves and (why := self._forbids()) is not None:
             raise Unavailable(why)
-        id_, until = new_id(now), law.until(determination)
-        subject = self._recorder.subject(tenant, transaction)
+        id_, until, subject = (
+            new_id(now),
+            law.until(determination),
+            self._recorder.subject(tenant, transaction),
+        )
         key = self._recorder.grant_key(tenant, subject, seen, about, request.done)
-        grant = None
-        if serves:
-            grant = GrantRow(
-                key=key,
-                subject=subject,
-                item=plain(transaction.item.product) or "",
-                epoch=law.epoch,
-                until=None if until is None else instant_text(until),
-            )
+        grant = self._recorder.grant(key, subject, transaction, law.epoch, until) if serves else None
         found = Determined(
             id=id_,
             determination=recorded(determination),
@@ -105,7 +99,8 @@ class Determiner:
         )
         kept = None if answered is None else answered.answered(found)
         met = Met(key, about.controlled, law.epoch, until) if plain(transaction.recipient.id) else None
-        pending = Pending(found, self._log.submit(self._recorder.entry(id_, decided, grant, kept)), met)
+        receipt = self._log.submit(self._recorder.entry(id_, decided, grant, kept))
+        pending = Pending(found, receipt, met, decision.answer.undecided)
         if grant is not None:
             self.grants.expect(tenant, grant, pending)
         return pending
@@ -126,7 +121,7 @@ class Determiner:
         subject = self._recorder.subject(tenant, transaction)
         key = self._recorder.grant_key(tenant, subject, seen, about, request.done)
         found = self.grants.use(tenant, key, law.epoch, now) if about.controlled else None
-        return found if found or passes is None else passes.use(tenant, key, law.epoch, now)
+        return found if found or passes is None else passes.use(tenant, request.surface, key, law.epoch, now)
 
     def _refuse_controlled(self, transaction: Transaction, now: Instants) -> None:
         """Raises `Unavailable` for what is controlled by either clock: by one that is years off no rule may

@@ -68,6 +68,7 @@ class Grants:
     def __init__(self, log: Log, clock: Clock) -> None:
         self._log, self._clock, self._lock = log, clock, Lock()
         self._held: dict[tuple[str, str], Grant] = {}
+        self._standing: set[str] = set()
         self._expected: set[Grant] = set()
         self._uses: dict[Grant, tuple[int, dt.datetime]] = {}
         self._gave = False
@@ -95,10 +96,17 @@ class Grants:
             with self._lock:
                 durable = not done.cancelled() and done.exception() is None
                 if durable and grant in self._expected:
+                    before = self._held.get((tenant, row.key))
+                    self._standing.discard("" if before is None else before.id)
                     self._held[tenant, row.key] = grant
+                    self._standing.add(grant.id)
                 self._expected.discard(grant)
 
         pending.receipt.add_done_callback(given)
+
+    def stands(self, id_: str) -> bool:
+        """Whether the grant of this record is held, and no later one took its place."""
+        return id_ in self._standing
 
     def use(self, tenant: str, key: str, epoch: int, now: Instants) -> Pending | None:
         """The answer of the grant that a use meets, and it is counted. None if there is none, if it is over,
@@ -109,6 +117,7 @@ class Grants:
                 return None
             if grant.row.epoch != epoch or grant.over(now):
                 del self._held[tenant, key]
+                self._standing.discard(grant.id)
                 return None
             count, _ = self._uses.get(grant, (0, now.wall))
             self._uses[grant] = count + 1, now.wall
@@ -218,6 +227,7 @@ class Grants:
         with self._lock:
             for grant in taken:
                 self._held.pop((grant.tenant, grant.row.key), None)
+                self._standing.discard(grant.id)
                 self._expected.discard(grant)
         return taken
 

@@ -1,6 +1,7 @@
 """From a decision to the entry that a log takes: the leaf in the open, the private part sealed, the terms by
 which it is found. Whether it is waited for is `carnet.service.determine`'s."""
 
+import datetime as dt
 import hashlib
 import hmac
 import secrets
@@ -75,6 +76,18 @@ class Recorder:
         whole = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return hmac.digest(self._index, b"carnet grant 1" + whole, hashlib.sha256).hex()
 
+    def grant(
+        self, key: str, subject: str, transaction: Transaction, epoch: int, until: dt.datetime | None
+    ) -> GrantRow:
+        """What is kept of a grant."""
+        return GrantRow(
+            key=key,
+            subject=subject,
+            item=plain(transaction.item.product) or "",
+            epoch=epoch,
+            until=None if until is None else leaves.instant_text(until),
+        )
+
     def entry(
         self, id_: str, decided: Decided, grant: GrantRow | None, answered: Answered | None = None
     ) -> Entry:
@@ -105,7 +118,11 @@ class Recorder:
             policy=decided.law.digest,
             build=self._build,
             commitment=commitment(salt, private),
-            evidence=leaves.references(evidence_used(transaction.recipient)),
+            evidence=leaves.references(
+                used
+                for party in (transaction.recipient, *others(transaction))
+                for used in evidence_used(party)
+            ),
             lists=about.lists,
             retention=about.retention,
         )
@@ -137,6 +154,13 @@ def plain(written: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def others(transaction: Transaction) -> Iterator[Party]:
+    """The parties besides recipient and exporter."""
+    for role in Parties.__struct_fields__:
+        given = getattr(transaction.parties, role)
+        yield from given.some if isinstance(given, SomeParties) else given or ()
+
+
 def evidence_used(party: Party) -> Iterator[Reference]:
     """The evidence that the facts of a party rest on, by kind and level."""
     for _, written in written_of(party):
@@ -154,11 +178,7 @@ def evidence_used(party: Party) -> Iterator[Reference]:
 
 def found_by(transaction: Transaction) -> Iterator[tuple[TermKind, str]]:
     """What a record is found by (15 CFR 762.5): the parties, the places, the licenses."""
-    parties = [transaction.recipient, transaction.exporter]
-    for role in Parties.__struct_fields__:
-        given = getattr(transaction.parties, role)
-        parties += given.some if isinstance(given, SomeParties) else given or ()
-    for party in parties:
+    for party in (transaction.recipient, transaction.exporter, *others(transaction)):
         if (id_ := plain(party.id)) is not None:
             yield "party", id_
         if (place := plain(party.location)) is not None:

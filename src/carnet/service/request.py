@@ -56,11 +56,13 @@ class Met(Struct, frozen=True):
 
 class Pending(Struct, frozen=True):
     """An answer that must not be given before `receipt` is there: until then nothing is durable. `met` is
-    None for a use by whoever is not named, who may be somebody else."""
+    None for a use by whoever is not named, who may be somebody else; `undecided` are the keys of questions
+    that are open (`engine.Answer`)."""
 
     determined: Determined
     receipt: "Future[Receipt]"
     met: Met | None = None
+    undecided: tuple[str, ...] = ()
 
     def again(self) -> "Pending":
         """The answer to a later use under the grant that this one gave."""

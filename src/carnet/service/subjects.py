@@ -10,7 +10,7 @@ from typing import Protocol
 from msgspec import structs
 
 from carnet.model.errors import InputError
-from carnet.model.transaction import Party, Transaction
+from carnet.model.transaction import Parties, Party, Role, SomeParties, Transaction
 from carnet.model.written import Evidence, Fact
 from carnet.store.subjects import OWN, evidence_of, leaf_of, written_of
 
@@ -26,38 +26,58 @@ class FactSource(Protocol):
 
 
 def gathered(transaction: Transaction, source: FactSource, *, tenant: str, known: dt.datetime) -> Transaction:
-    """The transaction with the standing facts of its recipient, whose `id` names the subject.
+    """The transaction with the standing facts of its recipient and of the other parties to it (15 CFR 748.5),
+    whose `id` names the subject.
 
     Where both say something, both stay, as facts of several sources: if they can't both be true, the view has
-    a conflict, whatever the transaction calls its own source. A standing fact holds of the recipient only as
-    well, and as long, as the `id` itself does. `tenant` is that of whoever asks. Raises `InputError` if the
-    transaction names another, or if its recipient's `id` names no single subject.
+    a conflict, whatever the transaction calls its own source. A standing fact holds of a party only as well,
+    and as long, as the `id` itself does. `tenant` is that of whoever asks. Raises `InputError` if the
+    transaction names another, or if the `id` of a party names no single subject.
     """
     if transaction.tenant not in (None, tenant):
         raise InputError("`tenant` is not the tenant of whoever asks: leave it out")
-    named = _named(transaction.recipient.id)
-    if named is None:
-        return transaction
-    subject, proof = named
-    recipient = transaction.recipient
+
+    def joined(party: Party, where: str) -> Party:
+        named = _named(party.id, where)
+        return party if named is None else _joined(party, *named, source, tenant, known)
+
+    recipient = joined(transaction.recipient, "recipient")
+    parties: dict[str, Role] = {}
+    for role in Parties.__struct_fields__:
+        given: Role = getattr(transaction.parties, role)
+        where = f"parties.{role}"
+        if isinstance(given, SomeParties):
+            parties[role] = SomeParties(some=tuple(joined(party, where) for party in given.some))
+        elif given:
+            parties[role] = tuple(joined(party, where) for party in given)
+    if not parties:
+        return structs.replace(transaction, recipient=recipient)
+    return structs.replace(
+        transaction, recipient=recipient, parties=structs.replace(transaction.parties, **parties)
+    )
+
+
+def _joined(
+    party: Party, subject: str, proof: Evidence, source: FactSource, tenant: str, known: dt.datetime
+) -> Party:
     changed = {}
     for name, leaf in written_of(source.facts(tenant, subject, known)):
         standing = [fact for each in evidence_of(leaf) if (fact := _as_known(each, proof)) is not None]
-        mine = getattr(recipient, name)
+        mine = getattr(party, name)
         own = () if mine is None else [_own(fact) for fact in evidence_of(mine)]
         if standing:
             changed[name] = leaf_of([*own, *standing])
-    return structs.replace(transaction, recipient=structs.replace(recipient, **changed))
+    return structs.replace(party, **changed)
 
 
-def _named(written: str | Fact[str] | None) -> tuple[str, Evidence] | None:
+def _named(written: str | Fact[str] | None, where: str) -> tuple[str, Evidence] | None:
     """The subject that an `id` names, and how well that is known; None if it is not known."""
     if isinstance(written, str):
         return written, Evidence()
     if written is None or written.unknown is not None:
         return None
     if written.value is None:
-        raise InputError("`recipient.id` names no single subject: write one id, or leave it out")
+        raise InputError(f"`{where}.id` names no single subject: write one id, or leave it out")
     return written.value, written
 
 

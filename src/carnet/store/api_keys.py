@@ -23,9 +23,10 @@ from carnet.model.time import in_utc
 from carnet.store.desk import Desk
 from carnet.store.keys import Keyring
 
-Role = Literal["decide", "read", "review", "approve", "administer"]
+Role = Literal["call", "decide", "read", "review", "approve", "administer"]
 ROLES: tuple[Role, ...] = get_args(Role)
-"""What a key may be for. None of them holds another."""
+"""What a key may be for. None of them holds another. `call` is for whoever calls models through a gateway: it
+opens nothing else."""
 
 _COLUMNS = "id, tenant, roles, pepper, hash, created, seen, revoked"
 _HOUR = 3_600

@@ -1,0 +1,45 @@
+"""What every request is answered with: the interface of the service, the configuration, the upstreams, the
+open answers."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+
+from carnet.gateway.config import Directory, Model
+from carnet.gateway.counting import Counts
+from carnet.gateway.deciding import Deciding
+from carnet.gateway.telling import Told, told
+from carnet.gateway.turning import Turning
+from carnet.gateway.upstreams import Client
+from carnet.service.api import Api
+
+
+class Parts:
+    """All of them, for one configuration. `now` is the wall clock."""
+
+    def __init__(
+        self,
+        api: Api,
+        directory: Directory,
+        clients: Mapping[str, Client],
+        now: Callable[[], dt.datetime],
+    ) -> None:
+        self.api, self.directory, self.clients = api, directory, clients
+        self.counts = Counts(lambda: api.epoch, lambda: len(self.turning.streams))
+        self.deciding = Deciding(api, directory, clients, now)
+        self.turning = Turning(api, directory, now, self.counts.turned)
+
+    def model(self, name: str, request_id: str) -> Model:
+        """The model of this very name. Raises Told for any other."""
+        model = self.directory.models.get(name)
+        if model is None:
+            raise self.unknown(name, request_id)
+        return model
+
+    def unknown(self, name: str, request_id: str) -> Told:
+        """What is told of a name that no model has."""
+        return told(
+            "unknown_model",
+            f"`{name}` is no model's name here{self.directory.near(name)}: ask for the list of models",
+            request_id,
+            name,
+        )
