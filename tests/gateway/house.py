@@ -125,6 +125,7 @@ class House:
             default_policy(), controlled=controlled, fallback=policy.pop("fallback", {FABLE: OPUS}), **policy
         )
         self._status, self._references = status, references
+        self.limits: dict[str, float] = {}
         self._opened = []
 
     def __enter__(self):
@@ -140,8 +141,13 @@ class House:
             main=self.main.url, local=self.local.url, status=self._status, references=self._references
         )
         plain = load_config(text.encode())
+        limits = structs.replace(plain.config.limits, **self.limits)
         self.directory = Directory(
-            plain.config, plain.models, plain.items, {one.key: one for one in callers}, plain.upstreams
+            structs.replace(plain.config, limits=limits),
+            plain.models,
+            plain.items,
+            {one.key: one for one in callers},
+            plain.upstreams,
         )
         self.parts = Parts(self.api, self.directory, clients(self.directory.config), self.going.now)
         self._thread = threading.Thread(target=self._run)

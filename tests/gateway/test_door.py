@@ -109,7 +109,7 @@ def test_before_the_letter_and_after_it_was_lifted_everybody_is_served(tmp_path,
 
 
 @pytest.mark.parametrize(
-    "name", ["CLAUDE-FABLE-5", "claude-fable-5 ", "claude-fable-5-20260101", "clаude-fable-5"]
+    "name", ["CLAUDE-FABLE-5", "claude-fable-5 ", "claude-fable-5-20260101", "cl\u0430ude-fable-5"]
 )
 def test_a_name_that_is_not_that_of_a_model_is_no_model(during, name):
     answer = post(during, "dana", ASK | {"model": name})
@@ -260,6 +260,30 @@ def test_while_nothing_can_be_recorded_what_is_controlled_is_503_and_the_rest_go
         assert FABLE not in answer.text
         assert httpx.get(house.url + "/carnet/readyz").status_code == 503
         assert httpx.get(house.url + "/carnet/healthz").status_code == 200
+
+
+def test_too_many_requests_of_one_key_are_429_and_those_of_another_are_not(tmp_path):
+    house = House(tmp_path)
+    house.limits = {"rate": 0.5, "burst": 2}
+    with house:
+        assert [post(house, "dana").status_code for _ in range(3)] == [200, 200, 429]
+        refused = post(house, "dana")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert refused.json()["error"]["type"] == "rate_limit_error"
+        assert post(house, "elodie").status_code == 403
+        assert len(house.main.requests) == 2
+
+
+def test_past_what_can_be_determined_at_once_only_what_is_known_is_served(tmp_path):
+    house = House(tmp_path)
+    house.limits = {"determinations": 1}
+    with house:
+        assert post(house, "dana").status_code == 200
+        house.parts.deciding._waited = 1
+        shed = post(house, "northwind", **{"x-carnet-end-user": "omar"})
+        assert (shed.status_code, shed.json()["error"]["carnet"]["code"]) == (503, "carnet_unavailable")
+        assert post(house, "dana").status_code == 200
+        assert len(house.main.requests) == 2
 
 
 def test_the_gateways_own_figures_name_nobody(during):

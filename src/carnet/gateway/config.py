@@ -93,13 +93,18 @@ class Denial(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Bytes of a request, seconds until an upstream answers and between two pieces of an answer."""
+    """Bytes of a request, seconds until an upstream answers and between two pieces of an answer. `rate` and
+    `burst` are how many requests one key may send in a second and at once; `determinations` how many may be
+    waited for at once: past that, whatever is not known yet is refused, so that the rest is not slowed."""
 
     body_bytes: Annotated[int, Meta(ge=1)] = 32_000_000
     body_seconds: Annotated[float, Meta(gt=0)] = 60.0
     connect_seconds: Annotated[float, Meta(gt=0)] = 5.0
     answer_seconds: Annotated[float, Meta(gt=0)] = 600.0
     idle_seconds: Annotated[float, Meta(gt=0)] = 120.0
+    rate: Annotated[float, Meta(gt=0)] = 1_000.0
+    burst: Annotated[int, Meta(ge=1)] = 2_000
+    determinations: Annotated[int, Meta(ge=1)] = 256
 
 
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -44,7 +44,7 @@ class Link:
         await self._flow.drain()
 
     def direct(self) -> None:
-        """From now on a write reaches the socket in the same step, and the next waits until all of it did."""
+        """From now on a write waits until all of the last is in the socket, so that nothing stays here."""
         self._transport.set_write_buffer_limits(high=0)
 
     def close(self) -> None:

@@ -42,6 +42,7 @@ class Deciding:
         now: Callable[[], dt.datetime],
     ) -> None:
         self._api, self._directory, self._clients, self._now = api, directory, clients, now
+        self._waited = 0
 
     def request(self, who: Who, model: Model, *, batch: bool = False) -> Request:
         """The use of a model by somebody, as of now. Who holds the key buys, who stands between passes it on
@@ -65,8 +66,15 @@ class Deciding:
     async def verdict(self, tenant: str, request: Request, model: Model, request_id: str) -> Verdict:
         """What a use comes to, recorded. Raises Told where that can't be found out now."""
         try:
-            found = self._api.met(tenant, request)
-            return found if found is not None else await self._api.verdict(tenant, request)
+            if (found := self._api.met(tenant, request)) is not None:
+                return found
+            if self._waited >= self._directory.config.limits.determinations:
+                raise Told(unavailable(request_id, model.name))
+            self._waited += 1
+            try:
+                return await self._api.verdict(tenant, request)
+            finally:
+                self._waited -= 1
         except InputError:
             raise told(
                 "not_permitted",

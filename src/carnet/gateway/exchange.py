@@ -16,7 +16,7 @@ from carnet.gateway.notices import Code, Notice
 from carnet.gateway.others import others
 from carnet.gateway.parts import Parts
 from carnet.gateway.requests import Unread, read_body
-from carnet.gateway.telling import Told, unavailable
+from carnet.gateway.telling import Told, too_many, unavailable
 from carnet.gateway.upstreams import UpstreamError
 from carnet.gateway.uses import Asked, used
 from carnet.model.errors import CarnetError
@@ -64,6 +64,8 @@ class Exchange:
         parts, headers, method = self._parts, self._headers, self._scope["method"]
         checked(headers)
         tenant, key, caller = callers.caller(parts.api, parts.directory, headers, self._id)
+        if seconds := parts.buckets.take(key):
+            raise Told(too_many(self._id, seconds))
         limits = parts.directory.config.limits
         body = await read_body(
             self._receive,

@@ -10,7 +10,7 @@ from carnet.gateway.deciding import Deciding
 from carnet.gateway.telling import Told, told
 from carnet.gateway.turning import Turning
 from carnet.gateway.upstreams import Client
-from carnet.service.api import Api
+from carnet.service.api import Api, Buckets
 
 
 class Parts:
@@ -25,6 +25,8 @@ class Parts:
     ) -> None:
         self.api, self.directory, self.clients = api, directory, clients
         self.counts = Counts(lambda: api.epoch, lambda: len(self.turning.streams))
+        limits = directory.config.limits
+        self.buckets = Buckets(limits.rate, limits.burst)
         self.deciding = Deciding(api, directory, clients, now)
         self.turning = Turning(api, directory, now, self.counts.turned)
 

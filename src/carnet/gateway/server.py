@@ -1,10 +1,14 @@
 """The gateway as a process that listens: a node that decides, and a server before it. What it answers is in
 `carnet.gateway.door`."""
 
+import asyncio
 import datetime as dt
+import logging
+import signal
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
 
 import uvicorn
 
@@ -13,6 +17,7 @@ from carnet.gateway.connections import Connection
 from carnet.gateway.door import Door
 from carnet.gateway.parts import Parts
 from carnet.gateway.reaching import clients
+from carnet.model.errors import CarnetError
 from carnet.service.api import Api
 
 DRAIN_SECONDS = 30
@@ -20,6 +25,7 @@ DRAIN_SECONDS = 30
 
 _CONNECTIONS = 20_000
 _KEEP_SECONDS = 30
+_LOG = logging.getLogger("carnet.gateway")
 
 
 def serve(
@@ -28,16 +34,18 @@ def serve(
     sock: socket.socket,
     ready: Callable[[], None],
     *,
-    tls: tuple[str, str] | None = None,
+    again: Callable[[], None],
     now: Callable[[], dt.datetime],
+    tls: tuple[str, str] | None = None,
 ) -> None:
-    """Answer on a socket until it is told to stop. `tls` are the files of a certificate chain and its key.
-    Raises InputError for an upstream that can't be used as it is configured."""
+    """Answer on a socket until it is told to stop. On SIGHUP, `again` takes the law and the policy as they
+    are then, or raises and leaves them. `tls` are the files of a certificate chain and its key. Raises
+    InputError for an upstream that can't be used as it is configured."""
     upstreams = clients(directory.config)
     parts = Parts(api, directory, upstreams, now)
-    beside = [
-        upstreams[one.name].keep_checked for one in directory.config.upstream if one.check_path is not None
-    ]
+    checked = [upstreams[one.name] for one in directory.config.upstream if one.check_path is not None]
+    beside: list[Callable[[], Coroutine[None, None, None]]] = [partial(_reloading, again)]
+    beside += [one.keep_checked for one in checked]
     config = uvicorn.Config(
         Door(parts, beside),
         http=Connection,
@@ -58,6 +66,19 @@ def serve(
         ssl_version=ssl.PROTOCOL_TLS_SERVER,
     )
     _Server(config, ready).run(sockets=[sock])
+
+
+async def _reloading(again: Callable[[], None]) -> None:
+    """Take the law again on each SIGHUP; one that can't be taken leaves everything as it was."""
+    wanted = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, wanted.set)
+    while True:
+        await wanted.wait()
+        wanted.clear()
+        try:
+            await asyncio.to_thread(again)
+        except CarnetError as error:
+            _LOG.error("nothing was changed: %s", error)
 
 
 class _Server(uvicorn.Server):

@@ -37,6 +37,16 @@ def unavailable(request_id: str, model: str | None = None) -> Notice:
     )
 
 
+def too_many(request_id: str, seconds: int) -> Notice:
+    """A key has used up what it may ask for."""
+    return Notice(
+        code="too_many_requests",
+        message=ENGLISH.say("door.too_many", seconds=seconds),
+        request_id=request_id,
+        retry_after=seconds,
+    )
+
+
 def refused(
     verdict: Verdict,
     directory: Directory,

@@ -14,6 +14,7 @@ from carnet.model.leaf import Source, instant_text
 from carnet.rules import blocks
 from carnet.rules.terms import Who
 from carnet.service.access import Principal, Refusal
+from carnet.service.buckets import Buckets
 from carnet.service.law import Law
 from carnet.service.node import Node
 from carnet.service.passes import Passes
@@ -22,7 +23,7 @@ from carnet.service.request import Determined, Met, Request
 from carnet.service.underway import Underway
 from carnet.words.catalogue import ENGLISH
 
-__all__ = ["Api", "InProcess", "Missing", "Principal", "Refusal", "Request", "Standing", "Verdict"]
+__all__ = ["Api", "Buckets", "InProcess", "Missing", "Principal", "Refusal", "Request", "Standing", "Verdict"]
 
 
 class Standing(Struct, frozen=True, kw_only=True):

@@ -24,10 +24,10 @@ from carnet.rules.rulebook import Rulebook
 from carnet.rules.slices import Slice, slice_at
 from carnet.service.access import Principal
 from carnet.service.archives import Archive, Archives
+from carnet.service.buckets import Buckets
 from carnet.service.idempotency import Claims, named
 from carnet.service.node import Node
 from carnet.service.request import Idempotent
-from carnet.web.limits import Buckets
 from carnet.web.metrics import Metrics
 from carnet.web.peers import Peers
 from carnet.web.problems import MALFORMED, TOO_MANY, Stop, unavailable

@@ -1,6 +1,5 @@
-"""How much one API key may ask for: a bucket of tokens for each, in memory. What a request costs is for the
-handlers; the size of a body is in `carnet.web.reading`.
-"""
+"""How much one API key may ask for: a bucket of tokens for each, in memory. What a request costs is for
+whoever serves it."""
 
 import time
 from collections.abc import Callable
