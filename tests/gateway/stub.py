@@ -1,7 +1,9 @@
-"""Upstreams to ask, on loopback, each in a thread of its own, with a log of what they were asked; the
-gateway's server to ask them through, and a caller that sees each byte. `Stub` is an HTTP server that knows two
-model APIs; `Raw` writes the bytes it is given, as no HTTP server would. Both play steps: bytes, a function that
-gives them, seconds to wait, an event of `threading` to wait for. No model answers anything here."""
+"""Upstreams to ask, on loopback, each in a thread of its own, with a log of what they were asked; the server
+of the gateway, to ask them through; and a caller that sees each byte. No model answers anything here.
+
+`Stub` is an HTTP server that knows two model APIs; `Raw` writes the bytes it is given, as no HTTP server
+would. Both play steps: bytes, a function that gives them, seconds to wait, an event of `threading` to wait
+for."""
 
 import asyncio
 import contextlib
@@ -22,6 +24,7 @@ from carnet.gateway.upstreams import UpstreamError
 
 MODEL = "stub-not-a-model"
 WORDS = "stub "
+QUIET = {"interface": "asgi3", "ws": "none", "lifespan": "off", "log_config": None, "access_log": False}
 
 
 @dataclass
@@ -110,19 +113,8 @@ class Stub(Logging):
         self.paths.clear()
 
     def run(self):
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                self.app,
-                interface="asgi3",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                date_header=False,
-                timeout_graceful_shutdown=1,
-            )
-        )
+        config = uvicorn.Config(self.app, server_header=False, date_header=False, **QUIET)
+        self._server = uvicorn.Server(config)
         self._server.run(sockets=[self._sock])
 
     def __enter__(self):
@@ -132,7 +124,7 @@ class Stub(Logging):
         return self
 
     def stop(self):
-        self._server.should_exit = True
+        self._server.should_exit = self._server.force_exit = True
 
     async def app(self, scope, receive, send):
         query = scope["query_string"]
@@ -285,16 +277,7 @@ class Raw(Logging):
 @contextlib.asynccontextmanager
 async def serving(app, **more):
     """The gateway's server around an app, in the loop of the test: its port."""
-    config = uvicorn.Config(
-        app,
-        interface="asgi3",
-        **{"http": Connection} | more,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        backlog=2048,
-    )
+    config = uvicorn.Config(app, **QUIET | {"http": Connection} | more)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)

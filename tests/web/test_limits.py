@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carnet.web.limits import MOST_BUCKETS, Buckets
+from carnet.service.buckets import MOST_BUCKETS, Buckets
 
 
 class Seconds:

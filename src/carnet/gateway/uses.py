@@ -28,6 +28,7 @@ from carnet.service.api import Request as Asking
 from carnet.service.api import Verdict
 from carnet.words.catalogue import ENGLISH
 
+_NOT_THERE = frozenset({"unreachable", "resting"})
 _LOG = logging.getLogger("carnet.gateway")
 
 
@@ -143,32 +144,40 @@ async def named_besides(
 
 
 async def forwarded(asked: Asked, answering: Answering) -> None:
-    """Pass the request on and its answer back; once more, to another model, where the upstream says that it
-    does not offer the one that was asked for."""
+    """Pass the request on and its answer back; once more, to another model, where the upstream can't be
+    reached or says that it does not offer the one that was asked for."""
+    try:
+        found = await _passed_on(asked, answering)
+    except UpstreamError as error:
+        again = await _after_suspension(asked, answering) if error.kind in _NOT_THERE else None
+        if again is None:
+            raise
+        found = await _passed_on(asked, again)
+    if found.how == "kept" and answering.instead_of is None:
+        model = answering.chosen.model
+        kind = upstream_refusal(found.status or 0, found.body)
+        if kind is not None:
+            _LOG.warning("possible_upstream_suspension: `%s` of `%s`, %s", model.name, model.upstream, kind)
+            asked.parts.counts.suspected(model.name, kind)
+            again = await _after_suspension(asked, answering)
+            if again is not None:
+                found = await _passed_on(asked, again)
+    if found.how == "kept":
+        await as_it_came(asked, found)
+
+
+async def _passed_on(asked: Asked, answering: Answering) -> Passed:
+    """One time to one upstream. Raises Told if it was decided otherwise before any of it was sent."""
     found = await passed_on(asked, answering)
     if found.how == "unsent":
         raise await _changed(asked, answering)
-    if found.how != "kept":
-        return
-    model = answering.chosen.model
-    kind = upstream_refusal(found.status or 0, found.body)
-    if kind is not None and answering.instead_of is None:
-        _LOG.warning("possible_upstream_suspension: `%s` of `%s`, %s", model.name, model.upstream, kind)
-        asked.parts.counts.suspected(model.name, kind)
-        again = await _after_suspension(asked, answering)
-        if again is not None:
-            found = await passed_on(asked, again)
-            if found.how == "unsent":
-                raise await _changed(asked, again)
-            if found.how != "kept":
-                return
-    await as_it_came(asked, found)
+    return found
 
 
 async def _after_suspension(asked: Asked, answering: Answering) -> Answering | None:
-    """The permitted model that answers where the upstream refuses; None if there is none."""
+    """The permitted model that answers where the upstream does not; None if there is none."""
     model, deciding = answering.chosen.model, asked.parts.deciding
-    if not asked.who.substitute:
+    if not asked.who.substitute or answering.instead_of is not None:
         return None
     turn = asked.parts.api.turn
     instead = await deciding.instead(asked.who, model, asked.call.dialect, asked.call.needs, asked.id)
