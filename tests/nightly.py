@@ -272,16 +272,17 @@ def table(report: dict[str, object]) -> str:
         }
         words = ", ".join(f"{key.replace('_', ' ')} {value:,}" for key, value in plain.items())
         lines.append(f"| {name} | {'ok' if part['ok'] else 'FAILED'} | {part['seconds']} | {words} |")
-    if "differential" in parts:
+    lines += [f"\n{name}: {part['error']}" for name, part in parts.items() if "error" in part]
+    if "percent" in parts.get("differential", {}):
         percent = parts["differential"]["percent"]
         lines += ["", "Part of the pairs, in percent, that has each kind of node, block and outcome:", ""]
         lines.append(", ".join(f"{kind} {value}" for kind, value in percent.items()))
-    if "mutation" in parts:
+    if "modules" in parts.get("mutation", {}):
         lines += ["", "Mutants, killed of all:", ""]
         lines += [
             f"- {name}: {c['killed']} of {c['mutants']}" for name, c in parts["mutation"]["modules"].items()
         ]
-    if "faults" in parts:
+    if "counts" in parts.get("faults", {}):
         lines += ["", "Faults, and what was counted:", ""]
         for fault, numbers in parts["faults"]["counts"].items():
             said = ", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in numbers.items())
@@ -312,31 +313,32 @@ def main() -> int:
         "faults": lambda: faults(given.processes),
     }
     started, begin = dt.datetime.now(dt.UTC), time.monotonic()
-    parts: dict[str, dict[str, object]] = {}
-    for name in PARTS:
-        if name in wanted:
-            start = time.monotonic()
-            parts[name] = work[name]()
-            parts[name]["seconds"] = round(time.monotonic() - start)
-            print(
-                f"{name}: {'ok' if parts[name]['ok'] else 'FAILED'} in {parts[name]['seconds']} s", flush=True
-            )
-    report: dict[str, Any] = {
-        "format": 1,
-        "date": started.isoformat(timespec="seconds"),
-        "commit": commit(),
-        "changed": changed(),
-        "seed": given.seed,
-        "processes": given.processes,
-        "python": platform.python_version(),
-        "seconds": round(time.monotonic() - begin),
-        "parts": parts,
-    }
     given.out.mkdir(parents=True, exist_ok=True)
-    path = given.out / f"nightly-{started.date().isoformat()}-{report['commit']}"
-    report = joined(report, path.with_suffix(".json"))
-    path.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
-    path.with_suffix(".md").write_text(table(report), "utf-8")
+    path = given.out / f"nightly-{started.date().isoformat()}-{commit()}"
+    parts: dict[str, dict[str, object]] = {}
+    report: dict[str, Any] = {}
+    for name in (part for part in PARTS if part in wanted):
+        start = time.monotonic()
+        try:
+            parts[name] = work[name]()
+        except Exception as error:  # noqa: BLE001 -- what other parts found is not lost by it
+            parts[name] = {"ok": False, "error": f"{type(error).__name__}: {error}"}
+        parts[name]["seconds"] = round(time.monotonic() - start)
+        print(f"{name}: {'ok' if parts[name]['ok'] else 'FAILED'} in {parts[name]['seconds']} s", flush=True)
+        report = {
+            "format": 1,
+            "date": started.isoformat(timespec="seconds"),
+            "commit": commit(),
+            "changed": changed(),
+            "seed": given.seed,
+            "processes": given.processes,
+            "python": platform.python_version(),
+            "seconds": round(time.monotonic() - begin),
+            "parts": parts,
+        }
+        report = joined(report, path.with_suffix(".json"))
+        path.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+        path.with_suffix(".md").write_text(table(report), "utf-8")
     print(table(report))
     print(json.dumps({"nightly": {name: part["ok"] for name, part in parts.items()}}))
     return 0 if all(part["ok"] for part in parts.values()) else 1

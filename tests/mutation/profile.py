@@ -179,7 +179,8 @@ def slice_tests(seeds: Sequence[int], each: int) -> Profile:
         books.append(given[0])
         expected = resolved(slices, *given)
         tests.append(lambda entry, g=given, e=expected: resolved(entry, *g) == e)  # type: ignore[misc]
-    tests.append(lambda entry: kept(entry, books[0], BASE) == (128, 128, [True, True, False]))
+    last = list(range(40 - slices.MOST_KEPT, 40))
+    tests.append(lambda entry: kept(entry, books[0], BASE) == (slices.MOST_KEPT, slices.MOST_KEPT, last))
     return Profile(tests, books)
 
 
