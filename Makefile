@@ -44,6 +44,7 @@ bench: $(BENCH) ## compare with the other engines (QUICK=1: under a minute)
 	nice .venv-bench/bin/python bench/decide.py $(if $(QUICK),--quick)
 	nice .venv-bench/bin/python bench/fail_open.py $(if $(QUICK),--quick)
 	nice .venv-bench/bin/python bench/ledger.py $(if $(QUICK),--quick)
+	nice .venv-bench/bin/python bench/gateway.py $(if $(QUICK),--quick)
 
 nightly: $(DEV) ## the long comparisons of the engines, the mutants, the faults in number
 	nice $(BIN)/python -m tests.nightly
@@ -57,7 +58,7 @@ format: $(DEV) ## put the code into its form
 	$(BIN)/ruff check --fix .
 
 clean: ## remove the environments and everything made
-	rm -rf .venv .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench .venv-bench-litellm build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(DEV): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
