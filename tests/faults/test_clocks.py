@@ -99,10 +99,10 @@ def test_a_grant_ends_by_the_stricter_clock(tmp_path, seconds, passes):
             hands.go(left - 10)
         else:
             hands.at += dt.timedelta(seconds=seconds)
-        assert node.determiner.use("a", request()) is None, "while it is suspect, every use is decided"
+        assert node.meeting.use("a", request()) is None, "while it is suspect, every use is decided"
         node.grants.flush()
         over = passes or hands.at >= until_
         assert len(node.grants) == (0 if over else 1)
         hands.at -= dt.timedelta(seconds=seconds)
-        found = node.determiner.use("a", request())
+        found = node.meeting.use("a", request())
         assert (found is None) == over

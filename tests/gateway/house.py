@@ -135,7 +135,7 @@ class House:
             each.__enter__()
         self.node = Node(self.folder / "data", self.rulebook, self.policy, self.going.clock())
         self._opened.append(self.node)
-        self.api = InProcess(self.node)
+        self.api = InProcess(self.node, deadline=30)
         self.keys, callers = self._callers()
         text = CONFIG.format(
             main=self.main.url, local=self.local.url, status=self._status, references=self._references
@@ -149,7 +149,9 @@ class House:
             {one.key: one for one in callers},
             plain.upstreams,
         )
-        self.parts = Parts(self.api, self.directory, clients(self.directory.config), self.going.now)
+        self.parts = Parts(
+            self.api, self.directory, clients(self.directory.config), self.going.now, record_seconds=20
+        )
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
         while not (hasattr(self, "_server") and self._server.started):

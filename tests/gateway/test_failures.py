@@ -165,3 +165,16 @@ def test_a_witness_that_is_away_for_too_long_stops_what_is_controlled(gateway):
     gateway.start()
     assert (gateway.ask("dana").status_code, code(gateway.ask("dana"))) == (503, "carnet_unavailable")
     assert gateway.ask("elodie", OTHER).status_code == 200
+
+
+def test_what_is_wrong_with_callers_and_policy_is_said_at_the_start(gateway):
+    text = gateway.config.read_text("utf-8")
+    more = '[[caller]]\nkey = "0123456789ab"\nsubject = "nobody"\n'
+    gateway.config.write_text(text.replace('subject = "elodie"', 'subject = "elodei"') + more, "utf-8")
+    policy = gateway.folder / "policy.toml"
+    policy.write_text(policy.read_text("utf-8") + '"plain-model" = "example/plain-model"\n', "utf-8")
+    gateway.start(policy=True)
+    assert "controlled here: plain-model\n" in gateway.said
+    assert "no API key has the id `0123456789ab`" in gateway.said
+    assert "nothing is on record of the subject `elodei`" in gateway.said
+    assert "names `plain-model`, which is no item of a model here; did you mean" in gateway.said

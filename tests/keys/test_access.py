@@ -51,8 +51,8 @@ def clock():
 
 
 @pytest.fixture
-def access(keys, clock):
-    return Access(keys, clock)
+def access(keys, desk, clock):
+    return Access(keys, clock, desk.version)
 
 
 def test_a_key_authenticates_its_tenant_with_its_roles_and_no_other(keys, access):
@@ -253,8 +253,9 @@ def test_a_desk_that_takes_nothing_still_knows_who_it_is(keys, access, clock, de
     other.execute("ROLLBACK")
     other.close()
     assert keys.listed()[0].seen is None
+    clock.now += HOUR
     assert isinstance(access.authenticated(f"Bearer {text}"), Principal)
-    assert keys.listed()[0].seen == NOW + 3 * HOUR
+    assert keys.listed()[0].seen == NOW + 4 * HOUR
 
 
 def test_many_threads_use_one_desk(keys, access):

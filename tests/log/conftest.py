@@ -62,7 +62,7 @@ class House:
                 made.append(self.record(node, id="cy.example"))
                 made.append(self.record(node, OPUS, id="dee.example"))
                 self.hands.go(60)
-            assert node.determiner.use("default", self.request(id="zoe-0.example", us_status="citizen"))
+            assert node.meeting.use("default", self.request(id="zoe-0.example", us_status="citizen"))
         return made
 
 

@@ -4,13 +4,19 @@ import asyncio
 import datetime as dt
 
 import pytest
+from msgspec import structs
 from tests.service.conftest import FABLE
+from tests.subjects.conftest import HOUR, said
 
 from carnet.model.errors import Unavailable
-from carnet.service.api import InProcess, Verdict
+from carnet.model.transaction import Party
+from carnet.service.api import InProcess, Refusal, Verdict
 from carnet.service.grants import Selector
 from carnet.service.passes import Passes
 from carnet.service.request import Request
+from carnet.store.api_keys import ApiKeys
+from carnet.store.desk import Desk
+from carnet.store.subjects import SubjectTable
 
 OTHER = "anthropic/claude-opus-4-8"
 FRENCH = {"us_status": "none", "nationalities": ["FR"], "location": "FR"}
@@ -164,3 +170,39 @@ def test_while_the_clock_is_suspect_no_controlled_use_goes_on(api, hands, asked)
     (found,) = asyncio.run(api.under_way("a", [citizen]))
     assert found.action == "cut"
     assert "clock" in api.hindered()
+
+
+@pytest.mark.parametrize("other", ["fact", "revoked", "later", "elsewhere"])
+def test_what_is_met_from_memory_is_met_no_more_once_anything_of_it_is_another(
+    api, node, opened, asked, hands, other
+):
+    """Facts on record, by this process or another one; a grant; the end of a fact; the transaction itself."""
+    facts = said("desk", "S3", us_status="citizen", kind="person", location="US", expires=hands.at + HOUR)
+    node.subjects.add("a", [("dana", facts)], hands.at)
+    hands.go(1)
+
+    def request(place="US"):
+        transaction = structs.replace(asked(FABLE).transaction, recipient=Party(id="dana"), at=hands.at)
+        return Request(transaction=structs.replace(transaction, served_from=place))
+
+    found = verdict(api, request())
+    assert found.action == "serve"
+    for _ in range(3):
+        assert api.met("a", request()).record == found.record
+    if other == "fact":
+        with Desk.open(node.data) as desk:
+            SubjectTable(desk, node.keyring).add("a", [("dana", said("desk", "S3", location="FR"))], hands.at)
+    elif other == "revoked":
+        node.grants.revoke("a", Selector())
+    elif other == "later":
+        hands.go(3_600)
+    assert api.met("a", request("FR" if other == "elsewhere" else "US")) is None
+
+
+def test_a_key_that_another_process_revokes_opens_nothing_from_then_on(api, node, hands):
+    key, text = node.api_keys.add("a", ("call",), hands.at)
+    for _ in range(2):
+        assert api.authenticated(f"Bearer {text}").key == key.id
+    with Desk.open(node.data) as desk:
+        ApiKeys(desk, node.keyring).revoke(key.id, hands.at)
+    assert isinstance(api.authenticated(f"Bearer {text}"), Refusal)

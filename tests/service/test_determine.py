@@ -89,9 +89,9 @@ def test_the_private_part_is_what_the_leaf_commits_to_and_decides_alike(node, as
 
 def test_a_second_use_is_counted_and_a_use_by_somebody_else_is_not(node, asked):
     found, _ = determined(node, asked(**CITIZEN))
-    assert node.determiner.use("t1", asked(**CITIZEN)).determined.id == found.id
-    assert node.determiner.use("t2", asked(**CITIZEN)) is None
-    assert node.determiner.use("t1", asked(**{**CITIZEN, "id": "eve"})) is None
+    assert node.meeting.use("t1", asked(**CITIZEN)).determined.id == found.id
+    assert node.meeting.use("t2", asked(**CITIZEN)) is None
+    assert node.meeting.use("t1", asked(**{**CITIZEN, "id": "eve"})) is None
     (receipt,) = node.grants.flush()
     uses = leaf_at(node, receipt).uses
     assert [(use.grant, use.count) for use in uses] == [(found.id, 1)]
@@ -100,7 +100,7 @@ def test_a_second_use_is_counted_and_a_use_by_somebody_else_is_not(node, asked):
 
 def test_a_later_use_gets_the_answer_of_the_record_and_is_told_that_it_is_under_a_grant(node, asked):
     found, receipt = determined(node, asked(**CITIZEN))
-    met = node.determiner.use("t1", asked(**CITIZEN))
+    met = node.meeting.use("t1", asked(**CITIZEN))
     assert met.receipt.result(0) == receipt
     assert (found.given, met.determined.given) == ("now", "before")
     assert msgspec.structs.replace(met.determined, given="now") == found
@@ -108,10 +108,10 @@ def test_a_later_use_gets_the_answer_of_the_record_and_is_told_that_it_is_under_
 
 def test_an_inquiry_and_whoever_is_not_named_meet_no_grant(node, asked):
     determined(node, asked(**CITIZEN))
-    assert node.determiner.use("t1", asked(purpose="inquiry", **CITIZEN)) is None
+    assert node.meeting.use("t1", asked(purpose="inquiry", **CITIZEN)) is None
     nameless, _ = determined(node, asked(us_status="citizen"))
     assert nameless.given == "now"
-    assert node.determiner.use("t1", asked(us_status="citizen")) is None
+    assert node.meeting.use("t1", asked(us_status="citizen")) is None
 
 
 LETTER = """+++
@@ -156,8 +156,8 @@ def test_a_task_that_was_done_for_the_grant_has_to_be_done_for_the_use(tmp_path,
         pledged = msgspec.structs.replace(without, done=("pledge",))
         assert determined(node, without)[0].tasks == ("pledge",)
         assert determined(node, pledged)[0].action == "serve"
-        assert node.determiner.use("t1", pledged) is not None
-        assert node.determiner.use("t1", without) is None
+        assert node.meeting.use("t1", pledged) is not None
+        assert node.meeting.use("t1", without) is None
 
 
 @pytest.mark.parametrize(
@@ -173,22 +173,22 @@ def test_a_task_that_was_done_for_the_grant_has_to_be_done_for_the_use(tmp_path,
 )
 def test_a_fact_that_the_rules_can_read_makes_the_grant_miss(node, asked, changed):
     determined(node, asked(**CITIZEN))
-    assert node.determiner.use("t1", asked(**CITIZEN)) is not None
-    assert node.determiner.use("t1", asked(**{**CITIZEN, **changed})) is None
+    assert node.meeting.use("t1", asked(**CITIZEN)) is not None
+    assert node.meeting.use("t1", asked(**{**CITIZEN, **changed})) is None
 
 
 def test_a_fact_that_no_rule_in_force_can_read_does_not(node, asked):
     found, _ = determined(node, asked(**CITIZEN))
-    assert node.determiner.use("t1", asked(employer="acme", **CITIZEN)).determined.id == found.id
+    assert node.meeting.use("t1", asked(employer="acme", **CITIZEN)).determined.id == found.id
 
 
 def test_a_grant_ends_with_the_law_it_was_given_under(node, asked, hands):
     found, _ = determined(node, asked(**CITIZEN))
     until = dt.datetime.fromisoformat(found.until)
     hands.go((until - hands.at).total_seconds() - 1)
-    assert node.determiner.use("t1", asked(**CITIZEN)) is not None
+    assert node.meeting.use("t1", asked(**CITIZEN)) is not None
     hands.go(1)
-    assert node.determiner.use("t1", asked(**CITIZEN)) is None
+    assert node.meeting.use("t1", asked(**CITIZEN)) is None
     node.grants.flush()
     assert len(node.grants) == 0
 
@@ -200,8 +200,8 @@ def test_a_revocation_ends_what_it_selects_at_once_and_is_recorded(node, asked):
     count, (receipt,) = node.grants.revoke("t1", Selector(subject=subject))
     assert count == 1
     assert leaf_at(node, receipt).grants == (other.id,)
-    assert node.determiner.use("t1", asked(**CITIZEN)) is not None
-    assert node.determiner.use("t1", asked(**{**CITIZEN, "id": "eve"})) is None
+    assert node.meeting.use("t1", asked(**CITIZEN)) is not None
+    assert node.meeting.use("t1", asked(**{**CITIZEN, "id": "eve"})) is None
     assert node.grants.revoke("t2", Selector())[0] == 0
 
 
@@ -209,17 +209,17 @@ def test_a_grant_that_is_revoked_before_it_is_durable_never_counts(node, asked):
     pending = node.determiner.determine("t1", asked(**CITIZEN))
     node.grants.revoke("t1", Selector())
     pending.receipt.result(20)
-    assert node.determiner.use("t1", asked(**CITIZEN)) is None
+    assert node.meeting.use("t1", asked(**CITIZEN)) is None
 
 
 def test_a_new_policy_is_a_new_epoch_and_ends_every_grant(node, asked, rulebook):
     determined(node, asked(**CITIZEN))
     policy = msgspec.structs.replace(default_policy(), name="other")
     assert node.enter(rulebook, policy) == 2
-    assert node.determiner.use("t1", asked(**CITIZEN)) is None
+    assert node.meeting.use("t1", asked(**CITIZEN)) is None
     assert determined(node, asked(**CITIZEN))[0].epoch == 2
     assert node.enter(rulebook, policy) == 2
-    assert node.determiner.use("t1", asked(**CITIZEN)) is not None
+    assert node.meeting.use("t1", asked(**CITIZEN)) is not None
     with node.log.reading() as reading:
         kinds = [leaves.read(reading.record(number).leaf) for number in range(reading.size)]
     assert [type(leaf).__name__ for leaf in kinds] == ["Determined", "AllEnded", "Determined"]
@@ -228,9 +228,9 @@ def test_a_new_policy_is_a_new_epoch_and_ends_every_grant(node, asked, rulebook)
 
 def test_while_nothing_can_be_recorded_no_grant_is_used(node, asked):
     determined(node, asked(**CITIZEN))
-    assert node.determiner.use("t1", asked(**CITIZEN)) is not None
+    assert node.meeting.use("t1", asked(**CITIZEN)) is not None
     node.log.stop("this is a test")
-    assert node.determiner.use("t1", asked(**CITIZEN)) is None
+    assert node.meeting.use("t1", asked(**CITIZEN)) is None
 
 
 def test_nothing_that_is_not_durable_is_granted(node, asked):
@@ -238,18 +238,18 @@ def test_nothing_that_is_not_durable_is_granted(node, asked):
     with pytest.raises(Unavailable):
         determined(node, asked(**CITIZEN))
     assert len(node.grants) == 0
-    assert node.determiner.use("t1", asked(**CITIZEN)) is None
+    assert node.meeting.use("t1", asked(**CITIZEN)) is None
 
 
 def test_while_the_clock_is_suspect_nothing_controlled_is_served(node, asked, hands):
     determined(node, asked(**CITIZEN))
     hands.at += dt.timedelta(hours=3)
-    assert node.determiner.use("t1", asked(**CITIZEN)) is None
+    assert node.meeting.use("t1", asked(**CITIZEN)) is None
     with pytest.raises(Unavailable, match="clock is suspect"):
         determined(node, asked(**CITIZEN))
     assert determined(node, asked("anthropic/claude-opus-4-8"))[0].action == "serve"
     hands.at -= dt.timedelta(hours=3)
-    assert node.determiner.use("t1", asked(**CITIZEN)) is not None
+    assert node.meeting.use("t1", asked(**CITIZEN)) is not None
 
 
 def test_a_start_goes_on_and_grants_are_to_be_given_again(opened, asked, hands):
@@ -258,7 +258,7 @@ def test_a_start_goes_on_and_grants_are_to_be_given_again(opened, asked, hands):
     hands.go(60)
     with opened() as node:
         assert record_of(node, first) is not None
-        assert node.determiner.use("t1", asked(**CITIZEN)) is None
+        assert node.meeting.use("t1", asked(**CITIZEN)) is None
         assert determined(node, asked(**CITIZEN))[1].index == 2
         assert leaf_number(node, 1).why == "stopped"
 
@@ -284,7 +284,7 @@ def test_a_revocation_that_could_not_be_recorded_is_recorded_later(node, asked, 
         assert node.grants.revoke("t1", Selector())[0] == 1
         (again,) = node.grants.flush()
         assert again.exception() is not None
-    assert node.determiner.use("t1", asked(**CITIZEN)) is None
+    assert node.meeting.use("t1", asked(**CITIZEN)) is None
     (receipt,) = node.grants.flush()
     assert leaf_at(node, receipt).grants == (found.id,)
     assert node.grants.flush() == []

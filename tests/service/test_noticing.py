@@ -96,7 +96,7 @@ def test_what_either_clock_controls_is_not_served_and_the_rest_is(node, asked, h
     )
     with pytest.raises(Unavailable, match="the clock is suspect"):
         recorded(node, use)
-    assert node.determiner.use("t1", use) is None
+    assert node.meeting.use("t1", use) is None
     assert recorded(node, free).action in ("serve", "ask")
     assert recorded(node, inquiry).grant is None
 

@@ -100,7 +100,7 @@ def test_a_log_that_was_put_back_is_found_before_anything_is_appended(world, ask
             for product in (FABLE, OPUS):
                 with pytest.raises(Unavailable, match="rolled back, append nothing and continue it"):
                     record(node, asked, product)
-            assert node.determiner.use("t1", asked(**CITIZEN)) is None
+            assert node.meeting.use("t1", asked(**CITIZEN)) is None
             assert size(node) == 1
             assert node.log.trouble is not None
         assert world.seen() == 3
@@ -148,12 +148,12 @@ def test_without_its_witness_nothing_controlled_is_served_until_it_is_back(world
         until(lambda: world.seen() == 1)
     try:
         world.hands.go(STOP - 60)
-        assert node.determiner.use("t1", asked(**CITIZEN)) is not None
+        assert node.meeting.use("t1", asked(**CITIZEN)) is not None
         assert record(node, asked, id="eve").action == "serve"
         world.hands.go(120)
         before = size(node)
         for who in ("zoe.example", "eve", "new"):
-            assert node.determiner.use("t1", asked(**{**CITIZEN, "id": who})) is None
+            assert node.meeting.use("t1", asked(**{**CITIZEN, "id": who})) is None
             with pytest.raises(Unavailable, match="nothing controlled is served") as caught:
                 record(node, asked, id=who)
             assert "CFR" not in str(caught.value)
@@ -166,7 +166,7 @@ def test_without_its_witness_nothing_controlled_is_served_until_it_is_back(world
         assert node.forbids() is not None
         with world.witness():
             until(lambda: node.forbids() is None)
-            assert node.determiner.use("t1", asked(**CITIZEN)) is not None
+            assert node.meeting.use("t1", asked(**CITIZEN)) is not None
             assert record(node, asked, id="new").action == "serve"
     finally:
         node.close()

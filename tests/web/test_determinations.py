@@ -117,7 +117,7 @@ def test_a_controlled_item_is_served_under_a_grant_and_its_uses_are_recorded_by_
         assert (found["action"], found["controlled"], found["grant"]) == ("serve", True, found["id"])
         assert found["until"] > hands.at.isoformat()
         known = msgspec.convert(asked, Request)
-        assert service.node.determiner.use("a", known).determined.id == found["id"]
+        assert service.node.meeting.use("a", known).determined.id == found["id"]
         until = time.monotonic() + 20
         while service.size() == 1 and time.monotonic() < until:
             time.sleep(0.05)

@@ -124,11 +124,11 @@ def test_a_revocation_ends_grants_on_every_node(tmp_path, hands, rulebook):
             services.append(opened.enter_context(listening(node, peers=Peers(tmp_path, number))))
         for service in services:
             service.post("/v1/determinations", asked, "decide")
-            assert service.node.determiner.use("a", known) is not None
+            assert service.node.meeting.use("a", known) is not None
         answer = services[1].post("/v1/revocations", {"subject": "zoe", "item": FABLE}, "administer")
         assert answer.json() == {"count": 3, "nodes": 3}
         for service in services:
-            assert service.node.determiner.use("a", known) is None
+            assert service.node.meeting.use("a", known) is None
         records = services[0].get("/v1/records", "read").json()["records"]
         assert sorted(each["node"] for each in records if each["leaf"]["kind"] == "revoked") == [1, 2, 3]
         services[2].node.log.stop("this is a test")

@@ -75,10 +75,10 @@ def test_a_revocation_ends_nothing_of_another_tenant(tmp_path, hands):
         import msgspec
 
         known = msgspec.convert(asked, Request)
-        assert service.node.determiner.use("a", known).determined.id == granted
+        assert service.node.meeting.use("a", known).determined.id == granted
         answer = service.post("/v1/revocations", {"subject": "zoe"}, "administer", tenant="a")
         assert answer.json() == {"count": 1, "nodes": 1}
-        assert service.node.determiner.use("a", known) is None
+        assert service.node.meeting.use("a", known) is None
         kinds = [each["leaf"]["kind"] for each in service.get("/v1/records", "read").json()["records"]]
         assert kinds == ["determination", "revoked"]
 

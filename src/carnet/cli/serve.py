@@ -14,15 +14,20 @@ from carnet.cli.asked import check_choices
 from carnet.cli.exits import Command, Exit
 from carnet.cli.listening import check_tls, listening, shown
 from carnet.cli.postgresql import postgresql, prepare, remember
-from carnet.cli.preparing import prepared
 from carnet.model.errors import InputError
 from carnet.model.plain import printable
+from carnet.store.api_keys import ROLES, ApiKeys
+from carnet.store.desk import Desk
+from carnet.store.keys import DIRECTORY, Keyring, new_name
 from carnet.store.policies import read_policy
 from carnet.store.shelves import load_rulebook
 from carnet.web.server import Plan, logged, serve_several
 from carnet.web.server import serve as serve_here
 from carnet.web.serving import Settings
 from carnet.web.tracing import wanted
+
+TENANT = "default"
+"""Whose the first API key is."""
 
 MOST_WORKERS = 64
 
@@ -92,7 +97,7 @@ def serve(
     logged()
     with listening(listen, "127.0.0.1:8470") as sock:
         reached = postgresql is not None and prepare(data, postgresql)
-        prepared(data)
+        _prepare(data)
         if postgresql is not None and reached:
             remember(data, postgresql)
         here = f"{'http' if tls is None else 'https'}://{shown(sock)}"
@@ -113,6 +118,21 @@ def serve(
         else:
             serve_several(plan, workers, sock, ready)
     return Exit.OK
+
+
+def _prepare(data: Path) -> None:
+    """Make what is not there: the keys, the desk, the first API key, which is printed."""
+    if not (data / DIRECTORY).exists():
+        Keyring.create(data, new_name(), options.now())
+        click.echo(f"made the data directory {printable(str(data))} and its keys")
+    keyring = Keyring.open(data)
+    with Desk.open(data) as desk:
+        keys = ApiKeys(desk, keyring)
+        if not keys.listed():
+            _, text = keys.add(TENANT, ROLES, options.now())
+            click.echo(f"administrator key, shown this once: {text}")
+            click.echo("it may do everything; give out narrower ones with `carnet keys api add`")
+    sys.stdout.flush()
 
 
 def _at_home(sock: socket.socket) -> bool:

@@ -2,6 +2,7 @@
 calls with which key, and where whoever is refused can turn to. One TOML file; keys of upstreams are never in
 it."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
 
@@ -10,10 +11,12 @@ from msgspec import Meta, Struct
 from carnet.gateway.calls import Dialect, Needs
 from carnet.model.errors import InputError
 from carnet.model.near import nearest
+from carnet.model.plain import short
 from carnet.model.reading import decode
 from carnet.model.written import Country
 
 T = TypeVar("T")
+_KEY = re.compile(r"[0-9a-f]{12}")
 Name = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[!-~]+$")]
 Url = Annotated[str, Meta(max_length=2000, pattern=r"^https?://[!-~]+$")]
 Count = Annotated[int, Meta(ge=0)]
@@ -77,7 +80,7 @@ class Caller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     which end user, in the header `x-carnet-end-user` or in the body. `substitute` is whether it wants another
     model rather than a refusal."""
 
-    key: Annotated[str, Meta(pattern=r"^[0-9a-f]{12}$")]
+    key: Name
     subject: Name
     end_users: EndUsers = "none"
     substitute: bool = True
@@ -155,6 +158,18 @@ def load_config(data: bytes, *, file: str = "gateway.toml") -> Directory:
                 raise InputError(f"{file}: the model `{name}` is there twice: leave one of them out")
     upstreams = _once(file, "upstream", {one.name: one for one in config.upstream}, len(config.upstream))
     callers = _once(file, "caller", {one.key: one for one in config.caller}, len(config.caller))
+    for caller in config.caller:
+        if _KEY.fullmatch(caller.key) is None:
+            raise InputError(
+                f"{file}: `{short(caller.key)}` is not the id of an API key: "
+                "write the twelve signs after `ck_`"
+            )
+    for upstream in config.upstream:
+        if upstream.url.rstrip("/").endswith("/v1"):
+            raise InputError(
+                f"{file}: the url of `{upstream.name}` ends in `/v1`, which the path of a request has "
+                "already: leave it out"
+            )
     for model in config.model:
         if model.upstream not in upstreams:
             raise InputError(f"{file}: the upstream `{model.upstream}` of `{model.name}` is missing: add it")

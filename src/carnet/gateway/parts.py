@@ -8,13 +8,14 @@ from carnet.gateway.config import Directory, Model
 from carnet.gateway.counting import Counts
 from carnet.gateway.deciding import Deciding
 from carnet.gateway.telling import Told, told
-from carnet.gateway.turning import Turning
+from carnet.gateway.turning import RECORD_SECONDS, Turning
 from carnet.gateway.upstreams import Client
 from carnet.service.api import Api, Buckets
 
 
 class Parts:
-    """All of them, for one configuration. `now` is the wall clock."""
+    """All of them, for one configuration. `now` is the wall clock; within `record_seconds` an open answer
+    that goes on under another epoch is on record, or cut."""
 
     def __init__(
         self,
@@ -22,13 +23,15 @@ class Parts:
         directory: Directory,
         clients: Mapping[str, Client],
         now: Callable[[], dt.datetime],
+        *,
+        record_seconds: float = RECORD_SECONDS,
     ) -> None:
         self.api, self.directory, self.clients = api, directory, clients
         self.counts = Counts(lambda: api.epoch, lambda: len(self.turning.streams))
         limits = directory.config.limits
         self.buckets = Buckets(limits.rate, limits.burst)
         self.deciding = Deciding(api, directory, clients, now)
-        self.turning = Turning(api, directory, now, self.counts.turned)
+        self.turning = Turning(api, directory, now, self.counts.turned, record_seconds)
 
     def model(self, name: str, request_id: str) -> Model:
         """The model of this very name. Raises Told for any other."""

@@ -61,10 +61,10 @@ def refused(
     first = against[0] if against else None
     return Notice(
         code=_code(verdict),
-        message=_message(verdict, model, alternatives, why_not),
+        message=_message(verdict, model, alternatives, why_not, denial.appeal_url),
         request_id=request_id,
         model=model.name,
-        record=verdict.record,
+        record=verdict.record or None,
         rules=tuple(one.rule for one in against),
         directive=None if first is None else first.cite,
         scope=model.item,
@@ -108,13 +108,20 @@ def _askable(verdict: Verdict) -> tuple[Missing, ...]:
     return tuple(one for one in verdict.missing if one.who != "operator")
 
 
-def _message(verdict: Verdict, model: Model, alternatives: Sequence[str], why_not: str | None) -> str:
+def _message(
+    verdict: Verdict, model: Model, alternatives: Sequence[str], why_not: str | None, appeal_url: str | None
+) -> str:
     say = ENGLISH.say
     said = [say("door.refused", model=model.name, headline=verdict.headline, meaning=verdict.meaning)]
+    if verdict.standing:
+        cites = dict.fromkeys(rule.cite for rule in verdict.standing)
+        said.append(say("door.under", cites="; ".join(cites)))
     if asked := _askable(verdict):
         said.append(say("door.missing", facts=", ".join(one.text for one in asked)))
     if why_not is not None:
         said.append(why_not)
     if alternatives:
         said.append(say("door.alternatives", models=named(alternatives)))
+    if appeal_url is not None:
+        said.append(say("door.appeal", url=appeal_url))
     return " ".join((*said, say("door.no_advice")))

@@ -72,7 +72,9 @@ class Turning:
         directory: Directory,
         now: Callable[[], dt.datetime],
         noted: Callable[[Turned], None] = lambda _: None,
+        record_seconds: float = RECORD_SECONDS,
     ) -> None:
+        self._record_seconds = record_seconds
         self._api, self._directory, self._now, self._noted = api, directory, now, noted
         self.streams = Streams(lambda stream: stream.turn == api.turn, self.settle, self._unsaid)
         self._uses: dict[Stream, Use] = {}
@@ -215,7 +217,7 @@ class Turning:
     async def _recorded(self, stream: Stream) -> None:
         """Record one that goes on, or cut it."""
         try:
-            async with asyncio.timeout(RECORD_SECONDS):
+            async with asyncio.timeout(self._record_seconds):
                 notice = await self._anew(stream)
         except TimeoutError:
             use = self._uses.get(stream)

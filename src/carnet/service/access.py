@@ -3,7 +3,9 @@ are kept is in `carnet.store.api_keys`; what a request does is not here.
 """
 
 import datetime as dt
+import hashlib
 import re
+import secrets
 from collections.abc import Callable
 from typing import Literal
 
@@ -12,6 +14,7 @@ from msgspec import Struct
 from carnet.store.api_keys import ApiKeys, Role
 
 _HEADER = re.compile(r"(?i:bearer) +ck_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
+MOST_KNOWN = 100_000
 _NOBODY = ("0" * 12, "0" * 43)
 
 
@@ -42,10 +45,15 @@ WRONG_KEY = Refusal(
 
 
 class Access:
-    """Authentication with API keys."""
+    """Authentication with API keys. Who was let in is remembered, under a digest of what was sent, until
+    `version` gives another value, since a key may have been revoked then, and for an hour at most."""
 
-    def __init__(self, keys: ApiKeys, clock: Callable[[], dt.datetime]) -> None:
-        self._keys, self._clock = keys, clock
+    def __init__(
+        self, keys: ApiKeys, clock: Callable[[], dt.datetime], version: Callable[[], object]
+    ) -> None:
+        self._keys, self._clock, self._version = keys, clock, version
+        self._salt = secrets.token_bytes(32)
+        self._known: tuple[object, dict[bytes, Principal]] = None, {}
 
     def authenticated(self, header: str | None) -> Principal | Refusal:
         """Who sends this `Authorization` header.
@@ -55,9 +63,18 @@ class Access:
         """
         if header is None or not header.strip():
             return NO_KEY
+        version = self._version(), self._clock().replace(minute=0, second=0, microsecond=0)
+        digest = hashlib.blake2b(header.encode(), key=self._salt).digest()
+        if self._known[0] != version or len(self._known[1]) >= MOST_KNOWN:
+            self._known = version, {}
+        known = self._known[1]
+        if digest in known:
+            return known[digest]
         found = _HEADER.fullmatch(header.strip())
         id_, secret = (found[1], found[2]) if found is not None else _NOBODY
         key = self._keys.opened(id_, secret, self._clock())
         if key is None or found is None:
             return WRONG_KEY
-        return Principal(key=key.id, tenant=key.tenant, roles=frozenset(key.roles))
+        principal = Principal(key=key.id, tenant=key.tenant, roles=frozenset(key.roles))
+        known[digest] = principal
+        return principal

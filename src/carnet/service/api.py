@@ -18,6 +18,7 @@ from carnet.service.buckets import Buckets
 from carnet.service.law import Law
 from carnet.service.node import Node
 from carnet.service.passes import Passes
+from carnet.service.recalling import Recalled
 from carnet.service.recording import KINDS
 from carnet.service.request import Determined, Met, Request
 from carnet.service.underway import Underway
@@ -118,6 +119,7 @@ class InProcess:
         self._node, self._deadline, self._passes = node, deadline, Passes()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="carnet-door")
         self._rules: tuple[Law | None, dict[str, blocks.Rule]] = None, {}
+        self._recalled = Recalled(node.meeting, lambda: node.determiner.law, self._passes, node.desk.version)
         self._underway = Underway(node.recorder, node.subjects, node.clock)
         self._changes = 0
         self._watching: list[Callable[[], None]] = []
@@ -135,7 +137,7 @@ class InProcess:
         return self._node.access.authenticated(header)
 
     def met(self, tenant: str, request: Request) -> Verdict | None:
-        found = self._node.determiner.use(tenant, request, self._passes)
+        found = self._recalled.use(tenant, request, self._node.clock.read().late)
         return None if found is None else self._told(found.determined, found.met, found.undecided)
 
     async def verdict(self, tenant: str, request: Request) -> Verdict:

@@ -1,24 +1,20 @@
 """The use case of a determination: gather the facts, decide, act by the policy, record, and only then let it
 take effect. What gathers, decides, acts and records is elsewhere; HTTP is in `carnet.web`."""
 
-import datetime as dt
 from collections.abc import Callable
 
-from carnet.model.errors import InputError, Unavailable
+from carnet.model.errors import Unavailable
 from carnet.model.recorded import recorded
 from carnet.model.transaction import Transaction, check_transaction
 from carnet.policy.enforcement import act_on
 from carnet.service.clock import Clock, Instants
 from carnet.service.grants import Grants
 from carnet.service.law import Law
-from carnet.service.passes import Passes
+from carnet.service.meeting import instant_of
 from carnet.service.recording import Decided, Recorder, new_id, plain
 from carnet.service.request import Determined, Idempotent, Met, Pending, Request
 from carnet.service.subjects import FactSource, gathered
 from carnet.store.protocols import Log
-
-MOST_AWAY = dt.timedelta(seconds=60)
-"""How far the instant of a use may be from now."""
 
 
 class Determiner:
@@ -46,7 +42,7 @@ class Determiner:
         subject's key that can't be had.
         """
         law, now = self.law, self._clock.read()
-        at, known = self._instant(request, now), now.wall
+        at, known = instant_of(request, now), now.wall
         check_transaction(request.transaction)
         transaction = gathered(request.transaction, self._source, tenant=tenant, known=now.early)
         decision = law.decide(transaction, at, known)
@@ -105,24 +101,6 @@ class Determiner:
             self.grants.expect(tenant, grant, pending)
         return pending
 
-    def use(self, tenant: str, request: Request, passes: Passes | None = None) -> Pending | None:
-        """What a use that meets a grant gets, and it is counted; or one of `passes`. None if it has to be
-        determined: an inquiry has to be, and a use by whoever is not named; and each while nothing can be
-        recorded. Raises as `determine`; `request` was checked when it was read."""
-        if request.purpose != "use" or self._log.trouble is not None or self._forbids() is not None:
-            return None
-        law, now = self.law, self._clock.read()
-        at = self._instant(request, now)
-        transaction = gathered(request.transaction, self._source, tenant=tenant, known=now.early)
-        seen = law.view(transaction, at, now.wall)
-        about = law.about(seen.values, at, now.wall)
-        if plain(transaction.recipient.id) is None:
-            return None
-        subject = self._recorder.subject(tenant, transaction)
-        key = self._recorder.grant_key(tenant, subject, seen, about, request.done)
-        found = self.grants.use(tenant, key, law.epoch, now) if about.controlled else None
-        return found if found or passes is None else passes.use(tenant, request.surface, key, law.epoch, now)
-
     def _refuse_controlled(self, transaction: Transaction, now: Instants) -> None:
         """Raises `Unavailable` for what is controlled by either clock: by one that is years off no rule may
         be in force."""
@@ -131,14 +109,3 @@ class Determiner:
                 raise Unavailable(
                     "the clock is suspect: nothing controlled is served until it is right again"
                 )
-
-    def _instant(self, request: Request, now: Instants) -> dt.datetime:
-        at = request.transaction.at
-        if request.purpose == "inquiry":
-            return at
-        if min(abs(at - now.early), abs(at - now.late)) > MOST_AWAY:
-            raise InputError(
-                f"`at = {at.isoformat()}` is not now: a use is decided when it happens, "
-                'ask with `purpose = "inquiry"` about another instant'
-            )
-        return now.wall

@@ -69,9 +69,15 @@ class Law(Struct, frozen=True, dict=True):
     def until(self, determination: Determination) -> dt.datetime | None:
         """Until when an answer that was given now holds at the longest: as the determination says, and not
         past the next instant at which something becomes known."""
-        after = bisect_right(self.knowns, determination.known)
-        ends = (determination.good_until, *self.knowns[after : after + 1])
-        return min((end for end in ends if end is not None), default=None)
+        return _first(determination.good_until, *self._next_known(determination.known))
+
+    def same_until(self, at: dt.datetime, known: dt.datetime) -> dt.datetime | None:
+        """Until when the rules of an instant stay the same, whatever the facts are."""
+        return _first(slice_at(self.rulebook, at, known, self.policy.choices).end, *self._next_known(known))
+
+    def _next_known(self, known: dt.datetime) -> list[dt.datetime]:
+        after = bisect_right(self.knowns, known)
+        return self.knowns[after : after + 1]
 
     def decide(self, transaction: Transaction, at: dt.datetime, known: dt.datetime) -> Decision:
         """The legal answer. Raises as `engine.decide`."""
@@ -102,3 +108,7 @@ class Law(Struct, frozen=True, dict=True):
             kept.clear()
         kept[key] = found
         return found
+
+
+def _first(*instants: dt.datetime | None) -> dt.datetime | None:
+    return min((instant for instant in instants if instant is not None), default=None)

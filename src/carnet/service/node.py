@@ -28,6 +28,7 @@ from carnet.service.clock import Clock, utc
 from carnet.service.determine import Determiner
 from carnet.service.grants import Grants, left_behind
 from carnet.service.law import Law
+from carnet.service.meeting import Meeting
 from carnet.service.noticing import ClockWatch
 from carnet.service.recording import Recorder
 from carnet.service.rotated import record_rotations
@@ -94,11 +95,20 @@ class Node:
             self.recorder = Recorder(self.vault, self.own_keys.secret("index"))
             self.subjects = SubjectTable(self.desk, self.keyring)
             self.api_keys = ApiKeys(self.desk, self.keyring)
-            self.access = Access(self.api_keys, lambda: self.clock.read().wall)
+            self.access = Access(self.api_keys, lambda: self.clock.read().wall, self.desk.version)
             self._caught_up()
             self.grants = Grants(self.log, self.clock)
             self.determiner = Determiner(
                 self._law(rulebook, policy),
+                self.log,
+                self.recorder,
+                self.subjects,
+                self.clock,
+                self.grants,
+                self.forbids,
+            )
+            self.meeting = Meeting(
+                lambda: self.determiner.law,
                 self.log,
                 self.recorder,
                 self.subjects,

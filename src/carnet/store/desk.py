@@ -134,6 +134,13 @@ class Desk:
         with self._lock, self._told():
             return self._connection.execute(sql, tuple(values)).fetchall()
 
+    def version(self) -> tuple[object, int]:
+        """Another value once anything on the desk is another, whichever process changed it. Raises as
+        `rows`."""
+        with self._lock, self._told():
+            ((seen,),) = self._connection.execute("PRAGMA data_version").fetchall()
+            return seen, self._connection.total_changes()
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """A transaction that is durable at the end, or, if anything is raised, has not happened. Raises

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from carnet.model.errors import InputError, LedgerError, Malformed, RulesError, StoreError, Taken, Unavailable
 from carnet.model.leaves import Path
 from carnet.service import idempotency
-from carnet.service.determine import MOST_AWAY
+from carnet.service.meeting import MOST_AWAY
 from carnet.service.node import Node
 from carnet.service.request import Determined, Idempotent, Pending, Request
 from carnet.web import messages, reading
@@ -194,10 +194,10 @@ def _determine_and_release(serving: Serving, tenant: str, request: Request, to: 
 def _determine(serving: Serving, tenant: str, request: Request, to: Idempotent | None) -> Pending:
     """What a grant that the use meets has answered, else a new determination; always a new one for an
     idempotency key, since that is kept beside its own record."""
-    determiner = serving.node.determiner
+    node = serving.node
     try:
-        met = determiner.use(tenant, request) if to is None else None
-        return met if met is not None else determiner.determine(tenant, request, to)
+        met = node.meeting.use(tenant, request) if to is None else None
+        return met if met is not None else node.determiner.determine(tenant, request, to)
     except InputError:
         raise _refusal(serving.node, tenant, request) from None
 

@@ -157,6 +157,8 @@ MESSAGES: Mapping[str, str] = {
     "door.unavailable": "It can't be determined and recorded now who may use this model: ask again soon.",
     "door.too_many": "Too many requests with this API key: ask again in {seconds} s.",
     "door.refused": "`{model}`: {headline}; {meaning}.",
+    "door.under": "It is so under {cites}.",
+    "door.appeal": "To object: {url} .",
     "door.missing": "It would be settled by {facts}.",
     "door.alternatives": "You may use {models}.",
     "door.no_advice": "This is not legal advice.",
