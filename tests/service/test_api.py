@@ -7,15 +7,19 @@ import pytest
 from msgspec import structs
 from tests.service.conftest import FABLE
 from tests.subjects.conftest import HOUR, said
+from tests.web.corpus import CASES
 
+from carnet.engine.decide import decide
 from carnet.model.errors import Unavailable
 from carnet.model.transaction import Party
+from carnet.policy.enforcement import act_on, serves
 from carnet.service.api import InProcess, Refusal, Verdict
 from carnet.service.grants import Selector
 from carnet.service.passes import Passes
 from carnet.service.request import Request
 from carnet.store.api_keys import ApiKeys
 from carnet.store.desk import Desk
+from carnet.store.policies import default_policy
 from carnet.store.subjects import SubjectTable
 
 OTHER = "anthropic/claude-opus-4-8"
@@ -206,3 +210,47 @@ def test_a_key_that_another_process_revokes_opens_nothing_from_then_on(api, node
     with Desk.open(node.data) as desk:
         ApiKeys(desk, node.keyring).revoke(key.id, hands.at)
     assert isinstance(api.authenticated(f"Bearer {text}"), Refusal)
+
+
+def test_what_was_worked_out_before_a_law_is_in_force_holds_only_while_no_fact_is_another(
+    api, node, hands, rulebook, asked
+):
+    node.subjects.add(
+        "a", [("dana", said("desk", "S3", us_status="citizen", kind="person", location="US"))], hands.at
+    )
+    hands.go(1)
+    transaction = structs.replace(asked(FABLE).transaction, recipient=Party(id="dana"), at=hands.at)
+    request = Request(transaction=transaction, surface="stream")
+    asked_for = []
+    api.opened(lambda: asked_for.append(1) or [("a", request)])
+    node.enter(rulebook, structs.replace(node.determiner.law.policy, name="another"))
+    assert asked_for
+    (found,) = asyncio.run(api.under_way("a", [request]))
+    assert (found.action, found.epoch) == ("serve", api.epoch)
+    node.subjects.add(
+        "a", [("dana", said("desk", "S3", us_status="none", location="FR", nationalities=("FR",)))], hands.at
+    )
+    hands.go(1)
+    (found,) = asyncio.run(api.under_way("a", [request]))
+    assert found.action == "cut"
+
+
+@pytest.mark.parametrize("honour", [False, True])
+@pytest.mark.parametrize("open_", ["ask", "serve"])
+def test_what_is_told_from_an_answer_alone_is_what_the_policy_does(rulebook, honour, open_):
+    careful = default_policy()
+    policy = structs.replace(
+        careful,
+        honour_announced_non_enforcement=honour,
+        uncontrolled=structs.replace(careful.uncontrolled, needs_facts=open_),
+    )
+    outcomes = set()
+    for case in CASES:
+        decision = decide(case.transaction, rulebook, at=case.transaction.at)
+        for controlled in (False, True):
+            found = serves(decision.answer, policy, controlled=controlled)
+            if found is not None:
+                action = act_on(decision.determination, policy, controlled=controlled, surface="stream")
+                assert found == (action.kind == "serve")
+                outcomes.add(decision.outcome)
+    assert len(outcomes) > 2

@@ -89,6 +89,7 @@ class Turning:
         """Begin to watch, in the loop that serves."""
         self._loop = asyncio.get_running_loop()
         self._api.watch(self.changed)
+        self._api.opened(self._open)
         self._keep(self._hindrances())
 
     async def stop(self) -> None:
@@ -124,6 +125,12 @@ class Turning:
             waiting = self._waiting[stream] = asyncio.get_running_loop().create_future()
         self._begin()
         await waiting
+
+    def _open(self) -> list[tuple[str, Request]]:
+        """The uses that are open; from any thread."""
+        return [
+            (stream.tenant, request) for stream, use in list(self._uses.items()) for request in use.requests
+        ]
 
     def _begin(self) -> None:
         if self._running is None:

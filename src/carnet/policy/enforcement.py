@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from carnet.model.determination import PERMITTED, Choices, Determination
+from carnet.model.determination import PERMITTED, Answer, Choices, Determination
 from carnet.model.errors import InputError
 from carnet.model.reading import decode
 from carnet.model.written import LEVELS
@@ -121,6 +121,21 @@ def act_on(
     if kind == "fall_back" and offered is None:
         kind = "refuse"
     return Action(kind=kind, reason=reason, tasks=tasks, fallback=None if kind == "serve" else offered)
+
+
+def serves(answer: Answer, policy: Policy, *, controlled: bool) -> bool | None:
+    """Whether the door serves on a legal answer, as `act_on` would; None where that takes the whole
+    determination: its tasks, or what is announced."""
+    outcome, branch = answer.outcome, policy.controlled if controlled else policy.uncontrolled
+    if outcome in {"license_exception", "authorized"}:
+        return None
+    if outcome == "needs_facts":
+        return branch.needs_facts == "serve"
+    if outcome == "needs_human":
+        return branch.needs_human == "serve"
+    if outcome == "license_required" and policy.honour_announced_non_enforcement:
+        return None
+    return outcome in PERMITTED
 
 
 def _wanted(

@@ -2,9 +2,9 @@
 else of the service; how a node decides and records is not here."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, get_args
+from typing import Any, Protocol, get_args
 
 from msgspec import Struct
 
@@ -20,8 +20,8 @@ from carnet.service.node import Node
 from carnet.service.passes import Passes
 from carnet.service.recalling import Recalled
 from carnet.service.recording import KINDS
-from carnet.service.request import Determined, Met, Request
-from carnet.service.underway import Underway
+from carnet.service.request import Pending, Request
+from carnet.service.underway import Going, Underway
 from carnet.words.catalogue import ENGLISH
 
 __all__ = ["Api", "Buckets", "InProcess", "Missing", "Principal", "Refusal", "Request", "Standing", "Verdict"]
@@ -99,6 +99,10 @@ class Api(Protocol):
         """What uses that are under way come to now: decided from memory, and not recorded, so that `record`
         is empty. None for one that can't be decided."""
 
+    def opened(self, uses: Callable[[], Iterable[tuple[str, Request]]]) -> None:
+        """Have `uses` called, in whatever thread it happens, before another law is in force: what it gives are
+        asked about `under_way` right after."""
+
     def stands(self, record: str) -> bool:
         """Whether the grant that this record gave still holds."""
 
@@ -120,10 +124,11 @@ class InProcess:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="carnet-door")
         self._rules: tuple[Law | None, dict[str, blocks.Rule]] = None, {}
         self._recalled = Recalled(node.meeting, lambda: node.determiner.law, self._passes, node.desk.version)
-        self._underway = Underway(node.recorder, node.subjects, node.clock)
+        self._underway = Underway(node.recorder, node.subjects, node.clock, node.desk.version)
         self._changes = 0
         self._watching: list[Callable[[], None]] = []
         node.grants.watch(self._changed)
+        node.prepares(lambda law: self._recalled.prepare(law, node.clock.read().wall))
 
     @property
     def epoch(self) -> int:
@@ -138,7 +143,7 @@ class InProcess:
 
     def met(self, tenant: str, request: Request) -> Verdict | None:
         found = self._recalled.use(tenant, request, self._node.clock.read().late)
-        return None if found is None else self._told(found.determined, found.met, found.undecided)
+        return None if found is None else self._told(found)
 
     async def verdict(self, tenant: str, request: Request) -> Verdict:
         try:
@@ -149,10 +154,13 @@ class InProcess:
         except TimeoutError:
             raise Unavailable("the record was not durable in time: ask again") from None
         self._passes.keep(tenant, request.surface, pending)
-        return self._told(pending.determined, pending.met, pending.undecided)
+        return self._told(pending)
 
     async def under_way(self, tenant: str, requests: Sequence[Request]) -> list[Verdict | None]:
         return await asyncio.wrap_future(self._pool.submit(self._under_way, tenant, requests))
+
+    def opened(self, uses: Callable[[], Iterable[tuple[str, Request]]]) -> None:
+        self._node.prepares(lambda law: self._underway.prepare(law, uses()))
 
     def stands(self, record: str) -> bool:
         return self._node.grants.stands(record)
@@ -184,31 +192,50 @@ class InProcess:
         found: list[Verdict | None] = []
         for request in requests:
             try:
-                known = self._underway.answer(law, tenant, request)
-                found.append(self._told(known.answer, None, known.undecided))
+                found.append(self._still(self._underway.answer(law, tenant, request)))
             except (InputError, StoreError):
                 found.append(None)
         return found
 
-    def _told(self, found: Determined, met: Met | None, undecided: Sequence[str]) -> Verdict:
+    def _told(self, pending: Pending) -> Verdict:
+        found, met = pending.determined, pending.met
         said = found.determination
-        open_ = sorted({_rule(key) for key in undecided}) if said.outcome == "needs_facts" else ()
-        until = None if met is None or met.until is None else instant_text(met.until)
         return Verdict(
             record=found.id,
             action=found.action,
             reason=found.reason,
-            outcome=said.outcome,
             controlled=found.controlled,
             epoch=found.epoch,
-            until=until or found.until,
+            until=found.until if met is None or met.until is None else instant_text(met.until),
             fallback=found.fallback,
-            headline=ENGLISH.say(f"outcome.{said.outcome}"),
-            meaning=ENGLISH.say(f"meaning.{said.outcome}"),
-            standing=self._all_standing(said.open_rules),
-            needing=self._all_standing(open_),
-            missing=tuple(sorted(map(self._missing, said.asked), key=_cheapest)),
+            **self._why(said.outcome, said.open_rules, pending.undecided, said.asked),
         )
+
+    def _still(self, going: Going) -> Verdict:
+        return Verdict(
+            record="",
+            action="serve" if going.serves else "cut",
+            reason="under_way",
+            controlled=going.controlled,
+            epoch=going.epoch,
+            until=None if going.until is None else instant_text(going.until),
+            fallback=None,
+            **self._why(going.outcome, going.open_rules, going.undecided, going.asked),
+        )
+
+    def _why(
+        self, outcome: Outcome, open_rules: Sequence[str], undecided: Sequence[str], asked: Sequence[str]
+    ) -> dict[str, Any]:
+        """What an answer and its reasons are called."""
+        open_ = sorted({_rule(key) for key in undecided}) if outcome == "needs_facts" else ()
+        return {
+            "outcome": outcome,
+            "headline": ENGLISH.say(f"outcome.{outcome}"),
+            "meaning": ENGLISH.say(f"meaning.{outcome}"),
+            "standing": self._all_standing(open_rules),
+            "needing": self._all_standing(open_),
+            "missing": tuple(sorted(map(self._missing, asked), key=_cheapest)),
+        }
 
     def _missing(self, path: str) -> Missing:
         law = self._node.determiner.law

@@ -45,8 +45,8 @@ class Determiner:
         at, known = instant_of(request, now), now.wall
         check_transaction(request.transaction)
         transaction = gathered(request.transaction, self._source, tenant=tenant, known=now.early)
-        decision = law.decide(transaction, at, known)
         seen = law.view(transaction, at, known)
+        decision = law.decision(seen, at, known)
         about = law.about(seen.values, at, known)
         determination = decision.determination
         action = act_on(

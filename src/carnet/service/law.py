@@ -8,6 +8,7 @@ from functools import cached_property
 
 from msgspec import Struct
 
+from carnet.engine.compiled import compiled
 from carnet.engine.controlled import is_controlled
 from carnet.engine.decide import Decision, decide, levels_of
 from carnet.engine.read_set import EVENT, Reads, facts_read, read_set
@@ -82,6 +83,11 @@ class Law(Struct, frozen=True, dict=True):
     def decide(self, transaction: Transaction, at: dt.datetime, known: dt.datetime) -> Decision:
         """The legal answer. Raises as `engine.decide`."""
         return decide(transaction, self.rulebook, at=at, known=known, choices=self.policy.choices)
+
+    def decision(self, seen: View, at: dt.datetime, known: dt.datetime) -> Decision:
+        """The legal answer of what the facts come to. Raises `RulesError` if more than six axes are open."""
+        choices = self.policy.choices
+        return Decision(compiled(slice_at(self.rulebook, at, known, choices)), seen, at, known, choices)
 
     def view(self, transaction: Transaction, at: dt.datetime, known: dt.datetime) -> View:
         """What the facts come to."""

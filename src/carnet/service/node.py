@@ -11,6 +11,7 @@ before something is appended to it.
 import datetime as dt
 import hashlib
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -71,6 +72,7 @@ class Node:
         """
         with ExitStack() as opened:
             now = utc() if clock is None else clock.read().wall
+            self._preparing: list[Callable[[Law], None]] = []
             self.data, self.number = data, number
             self.home = data if number is None else data / NODES / str(number)
             self.keyring = _keyring(data, new_name(), now)
@@ -120,11 +122,18 @@ class Node:
 
     def enter(self, rulebook: Rulebook, policy: Policy) -> int:
         """Enforce another rulebook or policy from now on; the epoch. Grants of the old one are over."""
-        before, self.determiner.law = self.determiner.law.epoch, self._law(rulebook, policy)
-        epoch = self.determiner.law.epoch
+        law = self._law(rulebook, policy)
+        for prepared in self._preparing:
+            prepared(law)
+        before, self.determiner.law = self.determiner.law.epoch, law
+        epoch = law.epoch
         if epoch != before:
             self.grants.enter(epoch)
         return epoch
+
+    def prepares(self, prepared: Callable[[Law], None]) -> None:
+        """Have this called with each law before it is in force, to work out beforehand what will be asked."""
+        self._preparing.append(prepared)
 
     def forbids(self) -> str | None:
         """Why nothing controlled may be served, as far as witnesses go; None if it may."""

@@ -46,6 +46,11 @@ class Recalled:
             meets = known[1]
         return self._meeting.met(tenant, request, meets, self._passes)
 
+    def prepare(self, law: Law, now: dt.datetime) -> None:
+        """Work out beforehand what holds for the items that were asked for, whoever asks."""
+        for transaction in {each.item: each for _, each, _ in tuple(self._kept)}.values():
+            law.about(law.view(transaction, now, now).values, now, now)
+
     def _over(self, meets: Meets, now: dt.datetime) -> bool:
         until = meets.met.until
         return meets.law is not self._law() or (until is not None and until <= now)
