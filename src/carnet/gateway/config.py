@@ -94,6 +94,11 @@ class Denial(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     appeal_url: Url | None = None
     authority_url: Url | None = None
 
+    @property
+    def blocked_by(self) -> str | None:
+        """Whom 451 names (RFC 7725); None where a refusal is 403."""
+        return (self.authority_url or self.appeal_url) if self.status == 451 else None
+
 
 class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bytes of a request, seconds until an upstream answers and between two pieces of an answer. `rate` and

@@ -74,7 +74,7 @@ class Exchange:
             pause_seconds=min(_PAUSE_SECONDS, limits.body_seconds),
             seconds=limits.body_seconds,
         )
-        document = self._document(method, body)
+        document = document_of(method, self._path, headers, body)
         names = {name.decode("latin-1"): held.decode("latin-1") for name, held in headers}
         call = APIS[self._dialect].read(method, self._path, names, document)
         who = callers.who(tenant, key, caller, headers, call.end_user, self._id)
@@ -94,17 +94,6 @@ class Exchange:
         )
         await (used(asked) if _names_one(call) else others(asked))
 
-    def _document(self, method: str, body: bytes) -> dict[str, object] | None:
-        """The body as it was meant; None if there is none, or if it is the upload of a file."""
-        if not body:
-            return None
-        kind, encoding = value(self._headers, b"content-type"), value(self._headers, b"content-encoding")
-        said = None if kind is None else kind.decode("latin-1")
-        upload = method == "POST" and self._path.partition("?")[0] == _UPLOADS
-        if upload and said is not None and said.lower().startswith("multipart/form-data"):
-            return None
-        return parsed(body, said, None if encoding is None else encoding.decode("latin-1"))
-
     async def _sent(self, message: Message) -> None:
         self._started = self._started or message["type"] == "http.response.start"
         await self._send(message)
@@ -116,8 +105,7 @@ class Exchange:
         if self._started:
             Writer(self._scope, self._send, 0.0).abort()
             return
-        denial = self._parts.directory.config.denial
-        link = (denial.authority_url or denial.appeal_url) if denial.status == 451 else None
+        link = self._parts.directory.config.denial.blocked_by
         status, headers, body = APIS[self._dialect].refusal(notice, blocked_by=link)
         head = [(name.encode("ascii"), held.encode("ascii")) for name, held in headers]
         head.append((b"content-length", str(len(body)).encode("ascii")))
@@ -132,6 +120,18 @@ def dialect_of(path: str, headers: Headers) -> Dialect:
     if path.startswith("/v1/messages") or value(headers, b"anthropic-version") is not None:
         return "anthropic"
     return "openai"
+
+
+def document_of(method: str, path: str, headers: Headers, body: bytes) -> dict[str, object] | None:
+    """The body as it was meant; None if there is none, or if it is the upload of a file. Raises BadBody."""
+    if not body:
+        return None
+    kind, encoding = value(headers, b"content-type"), value(headers, b"content-encoding")
+    said = None if kind is None else kind.decode("latin-1")
+    upload = method == "POST" and path.partition("?")[0] == _UPLOADS
+    if upload and said is not None and said.lower().startswith("multipart/form-data"):
+        return None
+    return parsed(body, said, None if encoding is None else encoding.decode("latin-1"))
 
 
 def _names_one(call: Call) -> bool:

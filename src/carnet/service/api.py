@@ -100,8 +100,8 @@ class Api(Protocol):
         is empty. None for one that can't be decided."""
 
     def opened(self, uses: Callable[[], Iterable[tuple[str, Request]]]) -> None:
-        """Have `uses` called, in whatever thread it happens, before another law is in force: what it gives are
-        asked about `under_way` right after."""
+        """Have `uses` called, in whatever thread it happens, before another law is in force: `under_way` is
+        asked about what it gives right after."""
 
     def stands(self, record: str) -> bool:
         """Whether the grant that this record gave still holds."""
