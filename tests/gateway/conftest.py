@@ -10,12 +10,12 @@ from tests.gateway.stub import Stub
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem):
-    """Run a test that is a coroutine, for at most 20 seconds."""
+    """Run a test that is a coroutine, for at most a minute."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     asked = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(asyncio.wait_for(pyfuncitem.obj(**asked), 20))
+        runner.run(asyncio.wait_for(pyfuncitem.obj(**asked), 60))
     return True
 
 

@@ -7,6 +7,7 @@ for."""
 
 import asyncio
 import contextlib
+import itertools
 import json
 import socket
 import threading
@@ -24,6 +25,9 @@ from carnet.gateway.upstreams import UpstreamError
 
 MODEL = "stub-not-a-model"
 WORDS = "stub "
+NUMBERS = itertools.count()
+"""Of what is kept: as with a real API, no two things have one id, whatever was forgotten."""
+
 QUIET = {"interface": "asgi3", "ws": "none", "lifespan": "off", "log_config": None, "access_log": False}
 
 
@@ -388,3 +392,267 @@ class Caller:
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             return body + getattr(error, "partial", b""), False
         return body, True
+
+
+TOOL = "look_up"
+"""A tool of this name is called once, with `CALLED`; what it gives is answered in words."""
+
+CALLED = {"place": "Lyon"}
+_TIME = "2026-06-01T00:00:00Z"
+_SECOND = 1_780_000_000
+
+
+class Apis(Stub):
+    """The rest of both APIs, as far as their SDKs ask for it: lists of models (`names`), counts of tokens,
+    tools, Responses, files, and batches whose answers are there at once."""
+
+    def __init__(self, *names, **more):
+        super().__init__(**more)
+        self.names = names
+        self.files: dict[str, bytes] = {}
+        self.batches: dict[str, dict] = {}
+
+    def _served(self, asked, path):
+        if path in self.paths:
+            return self.paths[path]
+        if path == "/v1/responses" or (path in TOOLED and _calls(asked.body)):
+            body = json.loads(asked.body)
+            events = int(asked.value(b"stub-events") or self.events)
+            pause = float(asked.value(b"stub-pause") or self.pause)
+            api = responses if path == "/v1/responses" else TOOLED[path]
+            whole, parts = api(body, events)
+            if not body.get("stream"):
+                return _json(whole)
+            steps = [step for part in parts for step in (pause, part)]
+            return Served(steps, headers=[(b"content-type", b"text/event-stream")])
+        if path == "/v1/messages/count_tokens":
+            return _json({"input_tokens": len(asked.body)})
+        if path.startswith("/v1/models"):
+            return self._models(asked, path.removeprefix("/v1/models").removeprefix("/"))
+        if path.startswith("/v1/messages/batches"):
+            return self._messages_batches(asked, path.split("/")[4:])
+        if path.startswith("/v1/files"):
+            return self._files(asked, path.split("/")[3:])
+        if path.startswith("/v1/batches"):
+            return self._batches(asked, path.split("/")[3:])
+        return super()._served(asked, path)
+
+    def _models(self, asked, name):
+        if asked.value(b"anthropic-version") is not None:
+            kind = {"type": "model", "created_at": _TIME}
+            more = {"has_more": False, "first_id": self.names[0], "last_id": self.names[-1]}
+        else:
+            kind, more = {"object": "model", "created": _SECOND, "owned_by": "stub"}, {"object": "list"}
+        found = {each: {"id": each, "display_name": each, **kind} for each in self.names}
+        if not name:
+            return _json({"data": list(found.values()), **more})
+        return _json(found[name]) if name in found else _not_found(f"model: {name}")
+
+    def _messages_batches(self, asked, rest):
+        if not rest and asked.method == "POST":
+            name = f"msgbatch_{len(self.batches)}"
+            self.batches[name] = json.loads(asked.body)
+            return _json(self._messages_batch(name, ended=False))
+        if not rest:
+            found = [self._messages_batch(name) for name in self.batches]
+            return _json({"data": found, "has_more": False, "first_id": None, "last_id": None})
+        if rest[0] not in self.batches:
+            return _not_found("batch")
+        if rest[1:] != ["results"]:
+            return _json(self._messages_batch(rest[0]))
+        lines = [
+            {
+                "custom_id": line["custom_id"],
+                "result": {"type": "succeeded", "message": messages(line["params"], 2)[0]},
+            }
+            for line in self.batches[rest[0]]["requests"]
+        ]
+        data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+        return Served((data,), headers=[(b"content-type", b"application/x-jsonl")])
+
+    def _messages_batch(self, name, *, ended=True):
+        """It says where its results are as the real one does: with the address of the API itself."""
+        counts = dict.fromkeys(("processing", "succeeded", "errored", "canceled", "expired"), 0)
+        results = f"{self.url}/v1/messages/batches/{name}/results"
+        return {
+            "id": name,
+            "type": "message_batch",
+            "processing_status": "ended" if ended else "in_progress",
+            "request_counts": counts,
+            "created_at": _TIME,
+            "expires_at": _TIME,
+            "ended_at": _TIME if ended else None,
+            "archived_at": None,
+            "cancel_initiated_at": None,
+            "results_url": results if ended else None,
+        }
+
+    def _files(self, asked, rest):
+        if not rest:
+            name = f"file-{next(NUMBERS)}"
+            self.files[name] = _uploaded(asked)
+            return _json(self._file(name))
+        if rest[0] not in self.files:
+            return _not_found("file")
+        if rest[1:] == ["content"]:
+            return Served((self.files[rest[0]],), headers=[(b"content-type", b"application/octet-stream")])
+        if asked.method == "DELETE":
+            del self.files[rest[0]]
+            return _json({"id": rest[0], "object": "file", "deleted": True})
+        return _json(self._file(rest[0]))
+
+    def _file(self, name):
+        size = len(self.files[name])
+        about = {"filename": "lines.jsonl", "purpose": "batch", "status": "processed"}
+        return {"id": name, "object": "file", "bytes": size, "created_at": _SECOND, **about}
+
+    def _batches(self, asked, rest):
+        if not rest:
+            name, body = f"batch_{next(NUMBERS)}", json.loads(asked.body)
+            lines = [json.loads(line) for line in self.files[body["input_file_id"]].splitlines()]
+            answered = [
+                {
+                    "custom_id": line["custom_id"],
+                    "response": {"status_code": 200, "body": completions(line["body"], 2)[0]},
+                }
+                for line in lines
+            ]
+            self.files[f"{name}-output"] = b"".join(json.dumps(one).encode() + b"\n" for one in answered)
+            self.batches[name] = {
+                "id": name,
+                "object": "batch",
+                "endpoint": body["endpoint"],
+                "input_file_id": body["input_file_id"],
+                "completion_window": body["completion_window"],
+                "status": "completed",
+                "output_file_id": f"{name}-output",
+                "created_at": _SECOND,
+            }
+            return _json(self.batches[name])
+        return _json(self.batches[rest[0]]) if rest[0] in self.batches else _not_found("batch")
+
+
+def _json(whole):
+    return Served((json.dumps(whole).encode(),))
+
+
+def _not_found(what):
+    error = {"type": "not_found_error", "code": "not_found", "message": what}
+    return Served((json.dumps({"type": "error", "error": error}).encode(),), 404)
+
+
+def _uploaded(asked):
+    """The file in a form."""
+    boundary = asked.value(b"content-type").partition(b"boundary=")[2].strip(b'"')
+    for part in asked.body.split(b"--" + boundary):
+        head, _, data = part.partition(b"\r\n\r\n")
+        if b'name="file"' in head:
+            return data.removesuffix(b"\r\n")
+    return b""
+
+
+def _calls(data):
+    """Whether the tool is called: it is there, and was not called yet."""
+    body = json.loads(data) if data else {}
+    tools = [tool.get("function", tool).get("name") for tool in body.get("tools") or ()]
+    return TOOL in tools and "stub_call" not in json.dumps(body.get("messages") or body.get("input"))
+
+
+def _sse(parts):
+    return [f"event: {part['type']}\ndata: {json.dumps(part)}\n\n".encode() for part in parts]
+
+
+def messages_tool(body, events):
+    """A call of the tool, in Anthropic's API."""
+    call = {"type": "tool_use", "id": "stub_call", "name": TOOL, "input": CALLED}
+    whole = messages(body, events)[0] | {"content": [call], "stop_reason": "tool_use"}
+    stopped = {"stop_reason": "tool_use", "stop_sequence": None}
+    text = json.dumps(CALLED)
+    deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in (text[:5], text[5:])]
+    return whole, _sse(
+        [
+            {"type": "message_start", "message": whole | {"content": [], "stop_reason": None}},
+            {"type": "content_block_start", "index": 0, "content_block": call | {"input": {}}},
+            *[{"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas],
+            {"type": "content_block_stop", "index": 0},
+            {"type": "message_delta", "delta": stopped, "usage": {"output_tokens": events}},
+            {"type": "message_stop"},
+        ]
+    )
+
+
+def completions_tool(body, events):
+    """The same in Chat Completions."""
+    whole = completions(body, events)[0]
+    function = {"name": TOOL, "arguments": json.dumps(CALLED)}
+    call = {"id": "stub_call", "type": "function", "function": function}
+    said = {"role": "assistant", "content": None, "tool_calls": [call]}
+    whole["choices"] = [{"index": 0, "message": said, "finish_reason": "tool_calls", "logprobs": None}]
+    head = {key: whole[key] for key in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
+    begun = call | {"index": 0, "function": function | {"arguments": ""}}
+    deltas = [
+        ({"role": "assistant", "content": None, "tool_calls": [begun]}, None),
+        *[
+            ({"tool_calls": [{"index": 0, "function": {"arguments": one}}]}, None)
+            for one in (function["arguments"][:5], function["arguments"][5:])
+        ],
+        ({}, "tool_calls"),
+    ]
+    chunks = [
+        head | {"choices": [{"index": 0, "delta": delta, "finish_reason": why, "logprobs": None}]}
+        for delta, why in deltas
+    ]
+    return whole, [*[f"data: {json.dumps(one)}\n\n".encode() for one in chunks], b"data: [DONE]\n\n"]
+
+
+TOOLED = {"/v1/messages": messages_tool, "/v1/chat/completions": completions_tool}
+
+
+def responses(body, events):
+    """The whole answer of Responses and the events of its stream; a call of the tool, if there is one."""
+    settings = {"parallel_tool_calls": True, "tool_choice": "auto", "tools": body.get("tools") or []}
+    details = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
+    usage = {"input_tokens": 7, "output_tokens": events, "total_tokens": 7 + events, **details}
+    head = {
+        "id": "resp_stub",
+        "object": "response",
+        "created_at": _SECOND,
+        "model": body.get("model", MODEL),
+        **settings,
+    }
+    at = {"item_id": "item_stub", "output_index": 0}
+    if _calls(json.dumps(body).encode()):
+        call = {"type": "function_call", "id": "item_stub", "call_id": "stub_call", "name": TOOL}
+        text = json.dumps(CALLED)
+        begun, item = (
+            call | {"arguments": "", "status": "in_progress"},
+            call | {"arguments": text, "status": "completed"},
+        )
+        kind = "response.function_call_arguments"
+        inner = [{"type": f"{kind}.delta", "delta": piece, **at} for piece in (text[:5], text[5:])]
+        inner.append({"type": f"{kind}.done", "arguments": text, "name": TOOL, **at})
+    else:
+        message = {"type": "message", "id": "item_stub", "role": "assistant"}
+        text, at = WORDS * events, at | {"content_index": 0}
+        part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+        begun, item = (
+            message | {"status": "in_progress", "content": []},
+            message | {"status": "completed", "content": [part]},
+        )
+        inner = [
+            {"type": "response.content_part.added", "part": part | {"text": ""}, **at},
+            *[{"type": "response.output_text.delta", "delta": WORDS, "logprobs": [], **at}] * events,
+            {"type": "response.output_text.done", "text": text, "logprobs": [], **at},
+            {"type": "response.content_part.done", "part": part, **at},
+        ]
+    whole = head | {"status": "completed", "output": [item], "usage": usage}
+    open_ = head | {"status": "in_progress", "output": []}
+    parts = [
+        {"type": "response.created", "response": open_},
+        {"type": "response.in_progress", "response": open_},
+        {"type": "response.output_item.added", "output_index": 0, "item": begun},
+        *inner,
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": whole},
+    ]
+    return whole, _sse([part | {"sequence_number": number} for number, part in enumerate(parts)])

@@ -17,6 +17,10 @@ from carnet.gateway.upstreams import Answer, Client, UpstreamError
 MOST_KEPT = 65_536
 """Bytes of an answer that is not passed on but looked at."""
 
+MOST_HELD = 65_536
+"""Bytes of an event that are held back until it is whole: no client can do anything with half of one, and one
+that is cut inside of it may not read on behind."""
+
 _TELLING_SECONDS = 5.0
 
 How = Literal["whole", "cut", "unsent", "kept", "gone", "broken", "stalled"]
@@ -124,6 +128,7 @@ class _Relay:
         self._answer: Answer | None = None
         self._events = self._started = False
         self._sent = 0
+        self._half = b""
 
     def passed(self, how: How, body: bytes = b"") -> Passed:
         answer = self._answer
@@ -163,7 +168,7 @@ class _Relay:
                 return await self._break_off()
             if self._change is not None and not await self._hand_on(self._change.rest()):
                 return await self.cut()
-            if self._events and not self._boundary.here:
+            if self._events and (self._half or not self._boundary.here):
                 return await self._break_off()
             await writer.ready()
             await writer.write(b"", more=False)
@@ -186,6 +191,10 @@ class _Relay:
 
     async def _hand_on(self, data: bytes) -> bool:
         """Hand bytes to the connection; False if they may not be, and were not."""
+        if self._events:
+            data = self._half + data
+            whole = len(data) if len(data) > MOST_HELD else Boundary.last(data)
+            data, self._half = data[:whole], data[whole:]
         if not data:
             return True
         if not await self._settled(ready=True):

@@ -26,6 +26,11 @@ class Boundary:
         """These bytes were sent."""
         self._tail = data[-3:] if len(data) > 2 else (self._tail + data)[-3:]
 
+    @staticmethod
+    def last(data: bytes) -> int:
+        """Where the last event in these bytes ends; 0 if none does."""
+        return max(found + len(end) if (found := data.rfind(end)) >= 0 else 0 for end in _ENDS)
+
     @property
     def here(self) -> bool:
         """Whether an event that is written now begins a line of its own, after a blank one; true at the

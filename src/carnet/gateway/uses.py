@@ -126,8 +126,8 @@ async def named_besides(
                 continue
             raise told(
                 "invalid_request",
-                f"`{reference.model}` at `{reference.where}` is no name that the upstream of "
-                f"`{answers.name}` has: write `{model.sent_as}`, or leave it out",
+                f"`{reference.model}` at `{reference.where}` is not where `{answers.name}` is, or not under "
+                "this name: leave it out, and ask it by itself",
                 asked.id,
                 reference.model,
             )

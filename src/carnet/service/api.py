@@ -2,7 +2,7 @@
 else of the service; how a node decides and records is not here."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, get_args
 
@@ -22,9 +22,21 @@ from carnet.service.recalling import Recalled
 from carnet.service.recording import KINDS
 from carnet.service.request import Pending, Request
 from carnet.service.underway import Going, Underway
+from carnet.store.handed import Kept
 from carnet.words.catalogue import ENGLISH
 
-__all__ = ["Api", "Buckets", "InProcess", "Missing", "Principal", "Refusal", "Request", "Standing", "Verdict"]
+__all__ = [
+    "Api",
+    "Buckets",
+    "InProcess",
+    "Kept",
+    "Missing",
+    "Principal",
+    "Refusal",
+    "Request",
+    "Standing",
+    "Verdict",
+]
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -106,6 +118,13 @@ class Api(Protocol):
     def stands(self, record: str) -> bool:
         """Whether the grant that this record gave still holds."""
 
+    async def keep(self, tenant: str, id_: str, subject: str, products: Collection[str]) -> None:
+        """Keep whose something is that an upstream has under this id, and of which products, durably. Raises
+        `Unavailable`."""
+
+    def kept(self, tenant: str, id_: str) -> Kept | None:
+        """Whose it is; None if nobody knows. Raises as `authenticated`."""
+
     def offered(self, product: str) -> str | None:
         """The product that the policy offers instead of one, if it names any."""
 
@@ -164,6 +183,14 @@ class InProcess:
 
     def stands(self, record: str) -> bool:
         return self._node.grants.stands(record)
+
+    async def keep(self, tenant: str, id_: str, subject: str, products: Collection[str]) -> None:
+        now = self._node.clock.read().wall
+        keeping = self._pool.submit(self._node.handed.keep, tenant, id_, subject, products, now)
+        await asyncio.wrap_future(keeping)
+
+    def kept(self, tenant: str, id_: str) -> Kept | None:
+        return self._node.handed.of(tenant, id_)
 
     def offered(self, product: str) -> str | None:
         return self._node.determiner.law.policy.fallback.get(product)

@@ -39,6 +39,7 @@ from carnet.store import epochs
 from carnet.store.api_keys import ApiKeys
 from carnet.store.cosign import Ask
 from carnet.store.desk import Desk
+from carnet.store.handed import Handed
 from carnet.store.keys import DIRECTORY, Keyring, new_name
 from carnet.store.laws import Laws, build_digest
 from carnet.store.origins import LOG, NODES, VAULT, named
@@ -96,6 +97,7 @@ class Node:
             self.clock.watch(ClockWatch(self.log))
             self.recorder = Recorder(self.vault, self.own_keys.secret("index"))
             self.subjects = SubjectTable(self.desk, self.keyring)
+            self.handed = Handed(self.desk)
             self.api_keys = ApiKeys(self.desk, self.keyring)
             self.access = Access(self.api_keys, lambda: self.clock.read().wall, self.desk.version)
             self._caught_up()
@@ -167,7 +169,9 @@ class Node:
             _LOG.error("%s", found)
             return
         now = self.clock.read()
-        left_behind(self.log, now)
+        behind = left_behind(self.log, now)
+        if behind is not None:
+            behind.exception()  # whoever reads from now on finds it; what can't be recorded waits for a start
         resumed(self.log, self.vault, self.desk, self.keyring, now.wall)
         keyrings = (self.keyring,) if self.number is None else (self.keyring, self.own_keys)
         record_rotations(self.log, keyrings, now)

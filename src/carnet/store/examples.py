@@ -12,7 +12,12 @@ def shipped_examples(name: str) -> Mapping[str, bytes]:
     """The TOML files of one example, by file name: from the installed package, or from the tree it is
     developed in. Raises InputError, naming the examples that there are, for an unknown name."""
     roots = [root for root in _roots() if root.is_dir()]
-    found = {entry.name: entry for root in roots for entry in root.iterdir() if entry.is_dir()}
+    found = {
+        entry.name: entry
+        for root in roots
+        for entry in root.iterdir()
+        if entry.is_dir() and any(file.name.endswith(".toml") for file in entry.iterdir())
+    }
     if name not in found:
         known = ", ".join(f"`{one}`" for one in sorted(found)) or "none is installed"
         raise InputError(f"`{name}` is not an example: there is {known}")
