@@ -43,7 +43,7 @@ def test_an_empty_machine_needs_nothing_and_the_first_key_is_shown_once(tmp_path
         assert stop(server) == 0
     with Desk.open(tmp_path / "carnet-data") as desk:
         (row,) = desk.rows("SELECT hash, roles FROM api_keys")
-    assert row[1] == "decide read review approve administer"
+    assert row[1] == "call decide read review approve administer"
     assert key.rpartition("_")[2].encode() not in (tmp_path / "carnet-data" / "desk.db").read_bytes()
 
 
