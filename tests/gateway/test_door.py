@@ -192,6 +192,26 @@ def test_an_end_user_is_named_by_whoever_may_and_under_the_callers_own_name(duri
         assert post(during, "northwind", **{"x-carnet-end-user": name}).status_code == 400
 
 
+def test_who_has_end_users_and_names_none_does_not_use_it_as_himself(during):
+    """The company may use it; who is behind it may be anybody."""
+    answer = post(during, "northwind")
+    assert answer.json()["error"]["carnet"]["code"] == "evidence_needed"
+    assert post(during, "appbody").json()["error"]["carnet"]["code"] == "evidence_needed"
+    assert post(during, "northwind", **{"x-carnet-end-user": "?"}).status_code == 400
+    assert not during.main.requests
+
+
+def test_a_refusal_that_names_another_model_records_no_use_of_that(during):
+    for who in ("refusenik", "somebody"):
+        post(during, who)
+        before = during.records()
+        assert post(during, who).json()["error"]["carnet"]["alternatives"] == ["claude-opus-4-8"]
+        assert during.records() == before
+    with during.node.log.reading() as reading:
+        leaves = [json.loads(leaf) for leaf in reading.leaves(0, reading.size)]
+    assert not [leaf for leaf in leaves if leaf.get("product") == "anthropic/claude-opus-4-8"]
+
+
 def test_what_names_no_model_and_could_mean_one_is_not_passed_on(during):
     for path in ("/v1/threads/runs", "/v1/completions/x", "/"):
         assert post(during, "dana", {"assistant_id": "asst_1"}, path).status_code == 400

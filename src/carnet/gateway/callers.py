@@ -14,6 +14,10 @@ END_USER = b"x-carnet-end-user"
 LEVELS = 4
 """At most so many names in the header, from the first customer's customer to whoever uses."""
 
+UNNAMED = "?"
+"""Whoever uses through a caller that has end users and names none: somebody else than the caller, of whom
+nothing is known. No end user can have this name."""
+
 _LEVEL = re.compile(r"[A-Za-z0-9._@:+=-]{1,120}")
 _BEARER = re.compile(r"(?i:bearer) +(\S+)")
 
@@ -60,6 +64,8 @@ def who(tenant: str, key: str, caller: Caller, headers: Headers, in_body: str | 
         )
     if caller.end_users == "body" and in_body is not None:
         levels = _levels(in_body, request_id)
+    if caller.end_users != "none" and not levels:
+        levels = (UNNAMED,)
     chain = [caller.subject]
     for level in levels:
         chain.append(f"{chain[-1]}/{level}")

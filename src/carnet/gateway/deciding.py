@@ -87,10 +87,17 @@ class Deciding:
             raise Told(unavailable(request_id, model.name)) from None
 
     async def instead(
-        self, who: Who, model: Model, dialect: Dialect, needs: Needs, request_id: str, *, batch: bool = False
+        self,
+        who: Who,
+        model: Model,
+        dialect: Dialect,
+        needs: Needs,
+        request_id: str,
+        *,
+        recorded: bool = True,
     ) -> Instead:
         """The permitted model that can answer instead of one, by the policy's map. Each is a decision of its
-        own."""
+        own; where nobody is to be handed over, from memory and not `recorded`: nothing was used."""
         say, seen, product = ENGLISH.say, {model.item}, self._api.offered(model.item)
         why = say("door.no_other")
         for _ in range(MOST_STEPS):
@@ -102,10 +109,12 @@ class Deciding:
                 if unable is not None:
                     why = unable
                     continue
-                found = await self.verdict(
-                    who.tenant, self.request(who, other, batch=batch), other, request_id
-                )
-                if found.action == "serve":
+                request = self.request(who, other)
+                if recorded:
+                    found: Verdict | None = await self.verdict(who.tenant, request, other, request_id)
+                else:
+                    (found,) = await self._api.under_way(who.tenant, [request])
+                if found is not None and found.action == "serve":
                     return Instead(other, found)
                 why = say("door.other_refused", model=other.name)
             product = self._api.offered(product)

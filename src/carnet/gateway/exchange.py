@@ -16,7 +16,7 @@ from carnet.gateway.notices import Code, Notice
 from carnet.gateway.others import others
 from carnet.gateway.parts import Parts
 from carnet.gateway.requests import Unread, read_body
-from carnet.gateway.telling import Told, too_many, unavailable
+from carnet.gateway.telling import Told, defect, too_many, unavailable
 from carnet.gateway.upstreams import UpstreamError
 from carnet.gateway.uses import Asked, used
 from carnet.model.errors import CarnetError
@@ -57,7 +57,7 @@ class Exchange:
             _LOG.error("%s", type(error).__name__)
             await self._tell(unavailable(self._id))
         except Exception as error:  # noqa: BLE001 -- a defect serves nobody
-            _LOG.error("a request could not be answered: %s", type(error).__name__, exc_info=True)
+            _LOG.error("a request could not be answered: %s", defect(error))
             await self._tell(unavailable(self._id))
 
     async def _answered(self) -> None:

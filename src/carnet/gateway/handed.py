@@ -12,7 +12,7 @@ from carnet.gateway.bodies import BadBody, written
 from carnet.gateway.calls import Reference
 from carnet.gateway.dialects.references import lines, without
 from carnet.gateway.headers import onward
-from carnet.gateway.looking import home_of, looked_at, path_of, still
+from carnet.gateway.looking import home_of, looked_at, path_of
 from carnet.gateway.proxy import Passed, passed
 from carnet.gateway.requests import Request
 from carnet.gateway.telling import Told, refused, told, unavailable
@@ -47,7 +47,7 @@ async def _one(asked: Asked, id_: str, part: str | None) -> None:
         raise told("not_permitted", ENGLISH.say("door.not_yours", id=id_), asked.id)
     if part in {"/content", "/results"}:
         await _check_items(asked, kept.products)
-    if "/batches/" in asked.path and part != "/results":
+    if "/batches/" in path_of(asked) and part != "/results":
         answer = await looked_at(asked, asked.path, home_of(asked))
         await as_it_came(asked, await _learned(asked, answer, kept.products))
     else:
@@ -56,15 +56,15 @@ async def _one(asked: Asked, id_: str, part: str | None) -> None:
 
 
 async def _check_items(asked: Asked, products: Collection[str]) -> None:
-    """Raises Told unless each of the models may be used now; one that is not here any more may not."""
-    directory = asked.parts.directory
+    """Raises Told unless each of the models may be used now, which is on record like any other use; one that
+    is not here any more may not."""
+    deciding, directory = asked.parts.deciding, asked.parts.directory
     for product in products:
         if product not in directory.items:
             raise Told(unavailable(asked.id))
         model = directory.items[product][0]
-        (verdict,) = await still(asked, [model])
-        if verdict is None:
-            raise Told(unavailable(asked.id, model.name))
+        request = deciding.request(asked.who, model, batch=True)
+        verdict = await deciding.verdict(asked.who.tenant, request, model, asked.id)
         if verdict.action != "serve":
             raise Told(refused(verdict, directory, asked.id, model))
 

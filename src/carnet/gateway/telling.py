@@ -1,7 +1,9 @@
 """What a verdict, or an inability, is told as: facts for a notice, in sentences that whoever is refused can
 do something with. How an API writes them is in `carnet.gateway.dialects`."""
 
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from msgspec import structs
 
@@ -35,6 +37,13 @@ def unavailable(request_id: str, model: str | None = None) -> Notice:
         model=model,
         retry_after=UNAVAILABLE_SECONDS,
     )
+
+
+def defect(error: BaseException) -> str:
+    """What went wrong and where, for a log: the words of an error may hold what somebody sent."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames[-6:]))
+    return f"{type(error).__name__} at {places}"
 
 
 def too_many(request_id: str, seconds: int) -> Notice:

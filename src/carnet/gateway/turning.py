@@ -15,7 +15,7 @@ from carnet.gateway.config import Directory, Model
 from carnet.gateway.dialects import APIS
 from carnet.gateway.notices import Notice
 from carnet.gateway.streams import Cut, Stream, Streams
-from carnet.gateway.telling import cut_short, refused, unavailable
+from carnet.gateway.telling import cut_short, defect, refused, unavailable
 from carnet.model.errors import CarnetError
 from carnet.model.time import instant
 from carnet.service.api import Api, Request, Verdict
@@ -143,8 +143,8 @@ class Turning:
             while stale := [stream for stream in self.streams if self._stale(stream)]:
                 turned.held += len(stale)
                 await self._turn(stale, turned)
-        except Exception:  # noqa: BLE001 -- whatever it is, what was not decided about is cut
-            _LOG.exception("open answers could not be decided about anew: they are cut")
+        except Exception as error:  # noqa: BLE001 -- whatever it is, what was not decided about is cut
+            _LOG.error("open answers could not be decided about anew and are cut: %s", defect(error))
             turned.cuts.append(self.streams.cut(self._stale, self._unsaid))
         finally:
             self._running = None
@@ -200,7 +200,7 @@ class Turning:
             notice = self._against(use, found)
             if notice is not None:
                 notices[stream] = notice
-                turned.refused += [(tenant, request) for request in use.requests[:1]]
+                turned.refused += [(tenant, request) for request in use.requests]
                 continue
             use.verdicts = tuple(one for one in found if one is not None)
             self._goes_on(stream, turn)

@@ -15,7 +15,7 @@ from carnet.gateway.connections import Receive, Scope, Send
 from carnet.gateway.dialects import APIS
 from carnet.gateway.dialects.references import renamed, without
 from carnet.gateway.dialects.upstream import upstream_refusal
-from carnet.gateway.headers import Headers, back
+from carnet.gateway.headers import BadHeaders, Headers, back
 from carnet.gateway.notices import Notice
 from carnet.gateway.parts import Parts
 from carnet.gateway.proxy import MOST_KEPT, Change, Passed, passed
@@ -95,11 +95,11 @@ async def other(asked: Asked, model: Model, verdict: Verdict) -> Decided:
     """The permitted model that answers in place of one that may not. Raises Told if there is none, or if the
     caller wants a refusal rather."""
     deciding, who, call = asked.parts.deciding, asked.who, asked.call
-    found = await deciding.instead(who, model, call.dialect, call.needs, asked.id)
-    usable = found.model is not None and found.verdict is not None
-    if found.model is None or found.verdict is None or verdict.action != "fall_back" or not who.substitute:
+    hands_over = verdict.action == "fall_back" and who.substitute
+    found = await deciding.instead(who, model, call.dialect, call.needs, asked.id, recorded=hands_over)
+    if found.model is None or found.verdict is None or not hands_over:
         names = (found.model.name,) if found.model is not None else ()
-        why = None if usable or verdict.action != "fall_back" else found.why_not
+        why = None if names or verdict.action != "fall_back" else found.why_not
         raise Told(refused(verdict, asked.parts.directory, asked.id, model, names, why))
     return Decided(model=found.model, request=deciding.request(who, found.model), verdict=found.verdict)
 
@@ -275,13 +275,14 @@ def _announced(answering: Answering) -> Headers:
 
 
 async def as_it_came(asked: Asked, found: Passed) -> None:
-    """An answer that was looked at and is passed back as it is. Raises UpstreamError where it is too long to
-    have been kept whole."""
+    """An answer that was looked at and is passed back as it is. Raises Told where it is too long to have been
+    kept whole, or can't be passed back."""
     if len(found.body) >= MOST_KEPT:
         raise told("upstream_failed", ENGLISH.say("door.too_long"), asked.id)
-    headers = [
-        *(one for one in back(found.headers, status=found.status or 502) if one[0] != b"content-length"),
-        (b"content-length", str(len(found.body)).encode("ascii")),
-    ]
+    try:
+        left = back(found.headers, status=found.status or 502, changed=True)
+    except BadHeaders:
+        raise told("upstream_failed", ENGLISH.say("door.unreadable"), asked.id) from None
+    headers = [*left, (b"content-length", str(len(found.body)).encode("ascii"))]
     await asked.send({"type": "http.response.start", "status": found.status, "headers": headers})
     await asked.send({"type": "http.response.body", "body": found.body, "more_body": False})

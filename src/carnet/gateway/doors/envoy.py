@@ -37,14 +37,13 @@ from carnet.gateway.exchange import dialect_of, document_of
 from carnet.gateway.headers import BadHeaders, Headers, checked, onward, value
 from carnet.gateway.notices import Notice
 from carnet.gateway.parts import Parts
-from carnet.gateway.telling import Told, refused, told, too_many, unavailable
+from carnet.gateway.telling import Told, defect, refused, told, too_many, unavailable
 from carnet.gateway.upstreams import Answer, Client, UpstreamError
 from carnet.gateway.uses import Asked, named_besides
 from carnet.model.errors import CarnetError, InputError
 from carnet.service.api import Verdict
 
 PARTIAL = b"x-envoy-auth-partial-body"
-_BATCHES = frozenset({"/v1/batches", "/v1/messages/batches"})
 _UPLOADS = "/v1/files"
 _ENVOYS = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
 _AROUND = 1_000_000
@@ -99,7 +98,7 @@ class Checking:
             _LOG.error("%s", type(error).__name__)
             notice = unavailable(request_id)
         except Exception as error:  # noqa: BLE001 -- a defect serves nobody
-            _LOG.error("a request could not be checked: %s", type(error).__name__, exc_info=True)
+            _LOG.error("a request could not be checked: %s", defect(error))
             notice = unavailable(request_id)
         return self._tell(structs.replace(notice, request_id=request_id), found)
 
@@ -176,7 +175,7 @@ class Checking:
     async def _refused(self, asked: Asked, model: Model, verdict: Verdict) -> Notice:
         """What is told, with the model that may be asked instead."""
         instead = await self._parts.deciding.instead(
-            asked.who, model, asked.call.dialect, asked.call.needs, asked.id
+            asked.who, model, asked.call.dialect, asked.call.needs, asked.id, recorded=False
         )
         other = instead.model
         names = (other.name,) if other is not None and other.sent_as == other.name else ()
@@ -191,19 +190,19 @@ class Checking:
             f"{remedy}"
         )
 
-    async def _besides(self, asked: Asked, answers: Model | None, *, batch: bool = False) -> None:
+    async def _besides(self, asked: Asked, answers: Model) -> None:
         """Raises Told for a model that the request names besides and that may not be used: nothing can be
         taken out of it here."""
-        _, stripped = await named_besides(asked, answers, batch=batch)
+        _, stripped = await named_besides(asked, answers)
         if stripped:
-            raise await self._not_stripped(asked, stripped[0], batch=batch)
+            raise await self._not_stripped(asked, stripped[0])
 
-    async def _not_stripped(self, asked: Asked, reference: Reference, *, batch: bool) -> Told:
+    async def _not_stripped(self, asked: Asked, reference: Reference) -> Told:
         parts = self._parts
         model = parts.directory.models.get(reference.model)
         if model is None:
             return parts.unknown(reference.model, asked.id)
-        request = parts.deciding.request(asked.who, model, batch=batch)
+        request = parts.deciding.request(asked.who, model)
         verdict = await parts.deciding.verdict(asked.who.tenant, request, model, asked.id)
         if verdict.action != "serve":
             return Told(refused(verdict, parts.directory, asked.id, model))
@@ -212,18 +211,14 @@ class Checking:
     async def _other(self, asked: Asked) -> None:
         """What no one model answers. Raises Told for what is not let through."""
         call, plain = asked.call, asked.path.partition("?")[0].rstrip("/")
-        begins = asked.method == "POST" and call.operation == "batch"
-        if call.operation == "file" or (call.operation == "batch" and not (begins and plain in _BATCHES)):
-            return
         if call.operation == "model" and call.model is not None:
             await self._looked_at(asked, call.model)
             return
-        if begins and call.dialect == "anthropic":
-            await self._batch(asked)
-            return
+        kept = "whose a file or a batch is can't be known where no answer is seen: use the gateway for them"
         why = {
             "models": "the list of models can't be filtered here: ask for a model by its name",
-            "batch": "the lines of a batch can't be read here: ask for each answer alone",
+            "batch": kept,
+            "file": kept,
         }
         raise told(
             "invalid_request",
@@ -247,14 +242,6 @@ class Checking:
             raise Told(refused(verdict, parts.directory, asked.id, model))
         if model.sent_as != name:
             raise told("invalid_request", self._misnamed(name, model), asked.id, model.name)
-
-    async def _batch(self, asked: Asked) -> None:
-        """A batch whose questions are in the request, if each of its models may be used."""
-        for reference in asked.call.references:
-            model = self._parts.directory.models.get(reference.model)
-            if model is not None and model.sent_as != reference.model:
-                raise told("invalid_request", self._misnamed(reference.model, model), asked.id, model.name)
-        await self._besides(asked, None, batch=True)
 
     def _tell(self, notice: Notice, found: wire.Checked | None) -> bytes:
         self._parts.counts.told(notice)
