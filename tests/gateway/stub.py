@@ -330,7 +330,7 @@ class Relay:
         request = Request(scope["method"], path, scope["headers"], body)
         if self.streams is None:
             return await passed(scope, receive, send, self.upstream, request, **self.more)
-        whose = {"tenant": "t", "subject": "s", "item": "i", "dialect": "openai", "turn": 0, "record": "r"}
+        whose = {"tenant": "t", "dialect": "openai", "turn": 0}
         with self.streams.open(path=path, **whose) as stream:
             became = await passed(scope, receive, send, self.upstream, request, stream, **self.more)
             if became.how == "unsent":

@@ -112,7 +112,7 @@ class Cut:
 
 class Stream:
     """An answer under way, and whose it is. `turn` is what it is served under: whoever decides about it anew
-    sets it. `record` is the id of the determination. It is entered to be registered and left to be forgotten.
+    sets it. It is entered to be registered and left to be forgotten.
     """
 
     __slots__ = (
@@ -122,11 +122,8 @@ class Stream:
         "_waking",
         "boundary",
         "dialect",
-        "item",
         "marked",
         "path",
-        "record",
-        "subject",
         "tenant",
         "turn",
     )
@@ -136,16 +133,13 @@ class Stream:
         streams: "Streams",
         *,
         tenant: str,
-        subject: str,
-        item: str,
         dialect: Dialect,
         path: str,
         turn: int,
-        record: str,
     ) -> None:
-        self.tenant, self.subject, self.item = tenant, subject, item
+        self.tenant = tenant
         self.dialect, self.path = dialect, path
-        self.turn, self.record = turn, record
+        self.turn = turn
         self.marked = False
         self.boundary = Boundary()
         self._streams, self._notices = streams, streams.refused
@@ -224,23 +218,17 @@ class Streams:
         self,
         *,
         tenant: str,
-        subject: str,
-        item: str,
         dialect: Dialect,
         path: str,
         turn: int,
-        record: str,
     ) -> Stream:
         """A stream to be entered before its request goes on: `with streams.open(…) as stream`."""
         return Stream(
             self,
             tenant=tenant,
-            subject=subject,
-            item=item,
             dialect=dialect,
             path=path,
             turn=turn,
-            record=record,
         )
 
     def add(self, stream: Stream) -> None:

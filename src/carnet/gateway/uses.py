@@ -218,12 +218,9 @@ async def passed_on(asked: Asked, answering: Answering) -> Passed:
             change = Whole(lambda body: api.substituted(body, model.name))
     stream = parts.turning.streams.open(
         tenant=asked.who.tenant,
-        subject=asked.who.subject,
-        item=model.item,
         dialect=call.dialect,
         path=asked.path,
         turn=answering.turn,
-        record=answering.chosen.verdict.record,
     )
 
     def broken(at_boundary: bool) -> bytes:
